@@ -1,4 +1,4 @@
-//! Dead letters: records that cannot be processed, and the reason in headers of their own.
+//! Dead letters: records that cannot be processed, with the reason in added headers.
 //!
 //! A dead letter keeps the key, the value and the headers of its record. The worker and the Spark
 //! job send the same bytes.
@@ -9,14 +9,13 @@ use std::borrow::Cow;
 pub const CODE: &str = "mattebox-error-code";
 /// The header with the reason in words.
 pub const MESSAGE: &str = "mattebox-error-message";
-/// The header with the topic that the record was read from.
+/// The header with the topic of the record.
 pub const TOPIC: &str = "mattebox-error-topic";
-/// The header with the record's partition there.
+/// The header with the record's partition.
 pub const PARTITION: &str = "mattebox-error-partition";
-/// The header with the record's offset there.
+/// The header with the record's offset.
 pub const OFFSET: &str = "mattebox-error-offset";
-/// The header of a dead letter without its value, which was too large: how many bytes the value
-/// had.
+/// The header with the size of a value that was left out because it was too large, in bytes.
 pub const LEFT_OUT: &str = "mattebox-error-value-bytes";
 
 /// The beginning of every header that a dead letter adds.
@@ -24,25 +23,25 @@ const PREFIX: &str = "mattebox-error-";
 /// The longest reason in words, in bytes of UTF-8.
 const MAX_MESSAGE: usize = 1000;
 
-/// Why a record was set aside, and where it lay.
+/// The reason for a dead letter, and the place of its record.
 #[derive(Debug, Clone, Copy)]
 pub struct DeadLetter<'a> {
-    /// The reason in one word: [`WireError::code`](super::WireError::code) or
+    /// The code of the reason: [`WireError::code`](super::WireError::code) or
     /// [`picture_code`](super::picture_code).
     pub code: &'a str,
-    /// The reason for people.
+    /// The reason in words.
     pub message: &'a str,
-    /// The topic that it was read from.
+    /// The record's topic.
     pub topic: &'a str,
-    /// Its partition there.
+    /// Its partition.
     pub partition: i32,
-    /// Its offset there.
+    /// Its offset.
     pub offset: i64,
 }
 
 impl DeadLetter<'_> {
-    /// The dead letter of `record`, for the topic `to`. A value of more than `max_value_bytes` is
-    /// left out.
+    /// The dead letter for `record`, to send to the topic `to`. A value of more than
+    /// `max_value_bytes` is left out.
     pub fn record<'a>(
         &self,
         to: &'a str,
@@ -67,20 +66,20 @@ pub fn topic(frames: &str) -> String {
     format!("{frames}.dead")
 }
 
-/// How many bytes the value has, if these are more than a dead letter may have.
+/// The size of the value in bytes, if it is too large for a dead letter.
 pub fn left_out(value: Option<&[u8]>, max_value_bytes: usize) -> Option<usize> {
     value
         .map(<[u8]>::len)
         .filter(|bytes| *bytes > max_value_bytes)
 }
 
-/// Whether a header is one that a dead letter adds.
+/// Whether a dead letter adds this header.
 pub fn is_ours(name: &str) -> bool {
     name.starts_with(PREFIX)
 }
 
-/// A record's own headers, in their order. A record that was a dead letter and was sent again does
-/// not keep the reason of that time.
+/// A record's own headers, in their order. A dead letter that was sent again loses its former
+/// reason.
 pub fn original<'a>(headers: &[Header<'a>]) -> impl Iterator<Item = Header<'a>> {
     headers
         .iter()
@@ -88,8 +87,8 @@ pub fn original<'a>(headers: &[Header<'a>]) -> impl Iterator<Item = Header<'a>> 
         .filter(|header| !is_ours(header.name))
 }
 
-/// A record's own headers, then the reason. `left_out` is the number of bytes of a value that is
-/// left out.
+/// A record's own headers, then those of the reason. `left_out` is the size of a value that is left
+/// out, in bytes.
 pub fn headers<'a>(
     of_record: &[Header<'a>],
     reason: &DeadLetter<'_>,
@@ -162,10 +161,10 @@ mod tests {
             value: Some(b"value"),
             headers: &before,
         };
-        let letter = REASON.record("camera_frames.dead", &record, 5);
-        assert_eq!(letter.topic, "camera_frames.dead");
-        assert_eq!(letter.key, Some(&b"\xff"[..]));
-        assert_eq!(letter.value, Some(OutgoingValue::Original(b"value")));
+        let dead_letter = REASON.record("camera_frames.dead", &record, 5);
+        assert_eq!(dead_letter.topic, "camera_frames.dead");
+        assert_eq!(dead_letter.key, Some(&b"\xff"[..]));
+        assert_eq!(dead_letter.value, Some(OutgoingValue::Original(b"value")));
         let expected = [
             ("ce_id", Some("a/b/1")),
             ("empty", None),
@@ -176,27 +175,27 @@ mod tests {
             ("mattebox-error-partition", Some("3")),
             ("mattebox-error-offset", Some("99")),
         ];
-        assert_eq!(texts(&letter.headers), expected);
+        assert_eq!(texts(&dead_letter.headers), expected);
     }
 
     #[test]
-    fn a_value_that_is_too_large_is_left_out_and_its_size_is_told() {
+    fn a_value_that_is_too_large_is_left_out_and_its_size_is_kept() {
         let of = |value| Record {
             key: None,
             value,
             headers: &[],
         };
-        let letter = REASON.record("t.dead", &of(Some(&[0; 6])), 5);
-        assert_eq!((letter.key, &letter.value), (None, &None));
+        let dead_letter = REASON.record("t.dead", &of(Some(&[0; 6])), 5);
+        assert_eq!((dead_letter.key, &dead_letter.value), (None, &None));
         assert_eq!(
-            texts(&letter.headers)[5..],
+            texts(&dead_letter.headers)[5..],
             [("mattebox-error-value-bytes", Some("6"))]
         );
-        // A tombstone has nothing that could be too large.
-        let letter = REASON.record("t.dead", &of(None), 0);
-        assert_eq!((letter.value, letter.headers.len()), (None, 5));
-        let letter = REASON.record("t.dead", &of(Some(b"")), 0);
-        assert_eq!(letter.value, Some(OutgoingValue::Original(b"")));
+        // A tombstone has no value that could be too large.
+        let dead_letter = REASON.record("t.dead", &of(None), 0);
+        assert_eq!((dead_letter.value, dead_letter.headers.len()), (None, 5));
+        let dead_letter = REASON.record("t.dead", &of(Some(b"")), 0);
+        assert_eq!(dead_letter.value, Some(OutgoingValue::Original(b"")));
     }
 
     #[test]
@@ -221,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn dead_letters_have_a_topic_of_their_own() {
+    fn dead_letters_have_their_own_topic() {
         assert_eq!(topic("camera_frames"), "camera_frames.dead");
     }
 }

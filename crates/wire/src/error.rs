@@ -1,18 +1,18 @@
-//! What can be wrong with a record.
+//! The reasons why a record is no frame.
 use mattebox_core::{
     codec::DecodeError,
     frame::{CameraId, CameraIdError},
 };
 use thiserror::Error;
 
-/// Why a record is not a frame. Messages are short whatever the record holds.
+/// Why a record is not a frame. Messages are short for every record.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WireError {
     /// A tombstone.
     #[error("the record has no value")]
     NullValue,
-    /// A value of no bytes.
+    /// An empty value.
     #[error("the record's value is empty, expected a picture")]
     EmptyValue,
     /// Neither headers of a frame nor a JSON object.
@@ -24,75 +24,75 @@ pub enum WireError {
         /// The first bytes.
         start: String,
     },
-    /// The value is not one JSON object in UTF-8, or a field stands twice.
+    /// The value is not one JSON object in UTF-8, or has a field twice.
     #[error("the value is not valid JSON: {detail}")]
     BadJson {
-        /// What was found, and where.
+        /// The value that was found, and its place.
         detail: String,
     },
-    /// A field that every frame needs.
+    /// A field is missing that every frame needs.
     #[error("the JSON object has no {field}")]
     MissingField {
         /// Its name.
         field: &'static str,
     },
-    /// A field that holds something else.
+    /// A field holds another kind of value.
     #[error("the JSON field {field} is {found}, expected {expected}")]
     BadField {
         /// Its name.
         field: &'static str,
         /// Its value, shortened.
         found: String,
-        /// What it may be.
+        /// The values that are allowed.
         expected: &'static str,
     },
-    /// A camera id that cannot be a folder name.
+    /// A camera id cannot be the name of a folder.
     #[error("bad {place}: {reason}")]
     BadCameraId {
         /// The field or header that holds it.
         place: &'static str,
-        /// What is wrong with it.
+        /// The problem with it.
         reason: CameraIdError,
     },
     /// The picture of a JSON record cannot be decoded.
     #[error("the JSON field data_b64 is not base64 (A-Z, a-z, 0-9, + and /): {detail}")]
     BadBase64 {
-        /// What was found, and where.
+        /// The value that was found, and its place.
         detail: String,
     },
-    /// The picture is said to be of a kind that is not read.
+    /// The record names a format of pictures that is not read.
     #[error("{place} is {found}, expected {expected}")]
     UnsupportedCodec {
-        /// The field or header that says so.
+        /// The field or header with the format.
         place: &'static str,
         /// Its value, shortened.
         found: String,
-        /// What it may be.
+        /// The values that are allowed.
         expected: &'static str,
     },
-    /// A header that every frame needs.
+    /// A header is missing that every frame needs.
     #[error("the record has no header {header}")]
     MissingHeader {
         /// Its name.
         header: &'static str,
     },
-    /// A header that holds something else.
+    /// A header holds another kind of value.
     #[error("the header {header} is {found}, expected {expected}")]
     BadHeader {
         /// Its name.
         header: &'static str,
         /// Its value, shortened.
         found: String,
-        /// What it may be.
+        /// The values that are allowed.
         expected: &'static str,
     },
-    /// An event of another type, for example a result.
+    /// It is an event of another type, for example a result.
     #[error("the header ce_type is {found}, expected mattebox.frame.v1")]
     UnsupportedType {
         /// Its value, shortened.
         found: String,
     },
-    /// The key says one camera and the record another.
+    /// The key names one camera and the record another.
     #[error("the record's key is {key}, but its camera is {camera}")]
     KeyMismatch {
         /// The key, shortened.
@@ -120,7 +120,7 @@ impl WireError {
         "key-mismatch",
     ];
 
-    /// The reason in one word that never changes: for metrics, dead letters and programs.
+    /// The reason as a code that never changes, for metrics, dead letters and programs.
     pub fn code(&self) -> &'static str {
         match self {
             WireError::NullValue => "null-value",
@@ -163,8 +163,7 @@ pub const PICTURE_CODES: &[&str] = &[
     "picture-unsupported",
 ];
 
-/// The code of a picture that a record holds and that cannot be decoded, in the manner of
-/// [`WireError::code`].
+/// The code of a record whose picture cannot be decoded, like [`WireError::code`].
 pub fn picture_code(error: &DecodeError) -> &'static str {
     match error {
         DecodeError::Empty => "empty-picture",
@@ -176,10 +175,10 @@ pub fn picture_code(error: &DecodeError) -> &'static str {
     }
 }
 
-/// The most bytes of a foreign value that a message repeats.
+/// The most bytes of a record's value that a message repeats.
 const MOST_QUOTED: usize = 40;
 
-/// Bytes as a text in quotes, with escapes, shortened.
+/// Bytes as a quoted text, with escapes, shortened.
 pub(super) fn quoted(bytes: &[u8]) -> String {
     let start = String::from_utf8_lossy(&bytes[..bytes.len().min(MOST_QUOTED)]);
     if bytes.len() > MOST_QUOTED {
@@ -194,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn foreign_values_are_shortened() {
+    fn long_values_are_shortened() {
         assert_eq!(quoted(b"a\n\"b\""), r#""a\n\"b\"""#);
         assert_eq!(quoted(&[b'x'; 40]), format!("\"{}\"", "x".repeat(40)));
         assert_eq!(

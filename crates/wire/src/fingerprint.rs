@@ -1,9 +1,9 @@
 //! A number that tells records apart.
 use mattebox_core::frame::{FrameNumber, Timestamp};
 
-/// A hash of a record's value, and of the number and time of its frame. It is equal for a record
-/// that was delivered again. Two records of one camera that only look alike, such as two pictures
-/// of a dark room, have other numbers or times.
+/// A hash of a record's value, and of the number and time of its frame. A record that is delivered
+/// twice has the same hash. Two records of one camera with equal pictures, such as those of a dark
+/// room, have other numbers or times.
 pub fn fingerprint(number: FrameNumber, time: Timestamp, value: &[u8]) -> u64 {
     let mut place = [0; 16];
     place[..8].copy_from_slice(&number.0.to_le_bytes());
@@ -15,8 +15,8 @@ pub fn fingerprint(number: FrameNumber, time: Timestamp, value: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
-    /// Numberings that are stored hold fingerprints: another value for the same record would make a
-    /// repeated delivery a frame of its own.
+    /// Stored numberings hold fingerprints: with another value for the same record, a repeated
+    /// delivery would become a new frame.
     #[test]
     fn a_fingerprint_never_changes() {
         let of =

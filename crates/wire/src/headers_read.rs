@@ -1,4 +1,4 @@
-//! The binary format to a frame: CloudEvents 1.0, Kafka binding, binary mode.
+//! Reads a frame in the binary format: CloudEvents 1.0, Kafka binding, binary mode.
 use super::{
     FrameRecord, Header, MAX_FRAME_NUMBER, MAX_SESSION, Record, Wire, WireError,
     error::quoted,
@@ -8,7 +8,7 @@ use super::{
 };
 use mattebox_core::frame::{CameraId, FrameNumber};
 
-/// Whether the headers alone show that the record is meant as a frame.
+/// Whether the headers show that the record is meant as a frame.
 pub(super) fn has_frame_headers(record: &Record<'_>) -> bool {
     let is_image = |header: Header<'_>| {
         header
@@ -20,12 +20,12 @@ pub(super) fn has_frame_headers(record: &Record<'_>) -> bool {
         || last_content_type(record).is_some_and(is_image)
 }
 
-/// Whether a record says that it is a result: a frame with its new background, which may be shown.
+/// Whether a record is a result: a frame with its new background, which may be shown.
 pub fn is_result(record: &Record<'_>) -> bool {
     last(record, "ce_type").and_then(|header| header.value) == Some(RESULT_TYPE.as_bytes())
 }
 
-/// `value` is the record's, which is there.
+/// `value` is the record's value.
 pub(super) fn read<'a>(record: &Record<'a>, value: &'a [u8]) -> Result<FrameRecord<'a>, WireError> {
     specversion(record)?;
     event_type(record)?;
@@ -52,7 +52,7 @@ pub(super) fn read<'a>(record: &Record<'a>, value: &'a [u8]) -> Result<FrameReco
     })
 }
 
-/// Any minor version of 1: they only add.
+/// Accepts any minor version of 1: they only add.
 fn specversion(record: &Record<'_>) -> Result<(), WireError> {
     let text = required(record, "ce_specversion")?;
     match text.strip_prefix("1.") {
@@ -130,7 +130,7 @@ fn side(record: &Record<'_>, header: &'static str) -> Result<Option<u32>, WireEr
     }
 }
 
-/// It becomes a part of results' `ce_id`, between slashes.
+/// The session, which becomes a part of results' `ce_id` between slashes.
 fn session<'a>(record: &Record<'a>) -> Result<Option<&'a str>, WireError> {
     const HEADER: &str = "ce_session";
     let Some(text) = optional(record, HEADER)? else {
@@ -197,7 +197,7 @@ fn last<'a>(record: &Record<'a>, name: &str) -> Option<Header<'a>> {
         .copied()
 }
 
-/// In any case: it is not a CloudEvents name, and HTTP habits are widespread.
+/// Ignores case: this is no CloudEvents name, and many programs write it as in HTTP.
 fn last_content_type<'a>(record: &Record<'a>) -> Option<Header<'a>> {
     record
         .headers
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_says_so_is_a_result() {
+    fn only_the_type_of_a_result_makes_a_result() {
         let is = |kind: Option<&[u8]>| {
             let headers: Vec<_> = kind
                 .map(|value| Header {
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn every_header_takes_what_it_may_and_nothing_else() {
+    fn every_header_takes_only_its_allowed_values() {
         let cases: &[(&'static str, &str, &[&[u8]])] = &[
             ("ce_specversion", "read", &[b"1.0", b"1.1", b"1.12"]),
             (
@@ -551,7 +551,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_name_the_header_and_what_was_expected() {
+    fn messages_name_the_header_and_the_expected_value() {
         let message =
             |name, value: &[u8]| check(&with(name, value), |frame| frame.unwrap_err().to_string());
         assert_eq!(

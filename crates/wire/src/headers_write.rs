@@ -1,4 +1,4 @@
-//! The headers of frames and results.
+//! Writes the headers of frames and results.
 use super::{
     FrameMeta,
     names::{FRAME_TYPE, RESULT_TYPE, SOURCE_PREFIX},
@@ -9,10 +9,10 @@ use mattebox_core::{
     frame::{CameraId, FrameNumber, Timestamp},
 };
 
-/// What a worker says of a result: a frame without its background.
+/// The metadata of a result: a frame without its background.
 #[derive(Debug, Clone, Copy)]
 pub struct ResultMeta<'a> {
-    /// Who took the frame.
+    /// The camera that took the frame.
     pub camera: &'a CameraId,
     /// The session of the frame's record, if it had one.
     pub session: Option<&'a str>,
@@ -28,7 +28,7 @@ pub struct ResultMeta<'a> {
     pub format: ImageFormat,
     /// SHA-256 of the network's file, in hexadecimal.
     pub model_sha256: &'a str,
-    /// A hash of the settings that shape the picture: `FrameSettings::hash` of the engine.
+    /// A hash of the settings that change the picture: `FrameSettings::hash` of the engine.
     pub settings: &'a str,
 }
 
@@ -54,8 +54,8 @@ pub fn frame_headers(meta: &FrameMeta<'_>) -> Vec<(&'static str, String)> {
     })
 }
 
-/// The headers of a result; its value is the picture. A frame without session has `-` in its place
-/// in `ce_id`.
+/// The headers of a result; its value is the picture. `ce_id` has `-` in place of a missing
+/// session.
 pub fn result_headers(meta: &ResultMeta<'_>) -> Vec<(&'static str, String)> {
     let ResultMeta {
         camera,
@@ -83,7 +83,7 @@ pub fn result_headers(meta: &ResultMeta<'_>) -> Vec<(&'static str, String)> {
     headers
 }
 
-/// What frames and results have in common.
+/// The metadata that frames and results have in common.
 struct CloudEvent<'a> {
     kind: &'static str,
     camera: &'a CameraId,
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_says_what_made_it() {
+    fn a_result_names_its_model_and_settings() {
         let mut meta = ResultMeta {
             camera: &"cam01".parse().unwrap(),
             session: None,

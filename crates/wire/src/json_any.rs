@@ -1,16 +1,16 @@
-//! Any JSON value, so that a wrong one can be told from none.
+//! Any JSON value, so that a wrong value differs from a missing one.
 use super::{WireError, error::quoted};
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::{borrow::Cow, fmt};
 
-/// A JSON value; of arrays and objects only that it is one.
+/// A JSON value. The contents of arrays and objects are not kept.
 #[derive(Debug)]
 pub(super) enum JsonValue<'a> {
     Null,
     Bool(bool),
     /// A number without fraction and exponent, from 0 to 2^64 - 1.
     Whole(u64),
-    /// The same below 0, down to -2^63.
+    /// A number without fraction and exponent below 0, down to -2^63.
     Negative(i64),
     /// Any other number.
     Number(f64),
@@ -20,7 +20,7 @@ pub(super) enum JsonValue<'a> {
 }
 
 impl JsonValue<'_> {
-    /// The error of a field that holds this.
+    /// The error for a field with this value.
     pub(super) fn bad(&self, field: &'static str, expected: &'static str) -> WireError {
         let found = match self {
             JsonValue::Null => "null".to_owned(),
@@ -84,7 +84,7 @@ impl<'de> Visitor<'de> for JsonValueVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Self::Value, A::Error> {
-        // What lies within is skipped without recursion, however deep it is.
+        // The elements are skipped without recursion, at any depth.
         while array.next_element::<IgnoredAny>()?.is_some() {}
         Ok(JsonValue::Array)
     }

@@ -1,8 +1,7 @@
-//! The JSON format to a frame.
+//! Reads a frame in the JSON format.
 //!
-//! The object is read in one pass that takes any value for any field, and only then is each field
-//! checked, so that a wrong value is reported by its name and not by its place in the text. Strings
-//! are borrowed where they hold no escapes.
+//! One pass reads any value for any field. Only then each field is checked, so that an error names
+//! the field and not its place in the text. Strings without escapes are borrowed.
 use super::{
     FrameRecord, MAX_FRAME_NUMBER, Wire, WireError, error::quoted, json_any::JsonValue,
     picture::RecordPicture, time,
@@ -12,7 +11,7 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor
 use std::fmt;
 
 pub(super) fn read(value: &[u8]) -> Result<FrameRecord<'_>, WireError> {
-    // Checked once as a whole, which is several times faster than string by string.
+    // One check of the whole text is several times faster than one for each string.
     let text = std::str::from_utf8(value).map_err(|error| WireError::BadJson {
         detail: error.to_string(),
     })?;
@@ -95,7 +94,7 @@ fn picture<'a>(
     }
 }
 
-/// The fields that a frame may have, with whatever value.
+/// The fields of a frame, each with any value.
 #[derive(Default)]
 struct JsonFields<'a> {
     camera_id: Option<JsonValue<'a>>,
@@ -154,8 +153,7 @@ mod tests {
     use super::*;
     use std::borrow::Cow;
 
-    /// Byte for byte what the seed's camera sends: `json.dumps` of Python, with a picture of ten
-    /// bytes.
+    /// The exact bytes of the seed's camera: `json.dumps` of Python, with a picture of ten bytes.
     const SEED: &str = concat!(
         r#"{"camera_id": "cam01", "frame_id": 41, "ts": 1727000000.1234567, "codec": "jpg", "#,
         r#""width": 640, "height": 480, "data_b64": "/9j/4AAQSkZJRg=="}"#
@@ -209,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn every_field_takes_what_it_may_and_nothing_else() {
+    fn every_field_takes_only_its_allowed_values() {
         let cases: &[(&str, &str, &[&str])] = &[
             ("camera_id", "read", &[r#""a""#, r#""front\u002ddoor""#]),
             (
@@ -306,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_fields_are_ignored_and_known_ones_stand_once() {
+    fn unknown_fields_are_ignored_and_known_ones_may_not_repeat() {
         let more = |extra: &str| code(SEED.replacen('{', &format!("{{{extra}, "), 1));
         assert_eq!(
             more(r#""data": {"a": [1, {"b": null}]}, "data": 1e999, "é": "é""#),
@@ -360,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_name_the_field_and_what_was_expected() {
+    fn messages_name_the_field_and_the_expected_value() {
         let message = |field, value| read(with(field, value).as_bytes()).unwrap_err().to_string();
         assert_eq!(
             message("frame_id", "-1"),

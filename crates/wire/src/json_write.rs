@@ -1,13 +1,13 @@
-//! A frame to the JSON format.
+//! Writes a frame in the JSON format.
 use super::{FrameMeta, time};
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-/// The value of a JSON record, with the fields, order and spaces of the seed's camera. `into` is
-/// cleared first.
+/// Writes the value of a JSON record, with the fields, order and spaces of the seed's camera.
+/// Clears `into` first.
 ///
-/// `ts` reads back to the same microsecond up to the year 2242.
+/// `ts` reads back as the same microsecond up to the year 2242.
 pub fn json_value(meta: &FrameMeta<'_>, jpeg: &[u8], into: &mut Vec<u8>) {
-    // A camera id holds nothing that JSON would escape.
+    // A camera id has no characters that JSON would escape.
     let head = format!(
         concat!(
             r#"{{"camera_id": "{}", "frame_id": {}, "ts": {}, "codec": "jpg", "#,
@@ -35,7 +35,7 @@ mod tests {
     use mattebox_core::frame::{FrameNumber, Timestamp};
 
     #[test]
-    fn a_value_is_what_the_seed_writes() {
+    fn a_value_has_the_bytes_of_the_seed() {
         let mut value = b"something before".to_vec();
         let meta = FrameMeta {
             camera: &"cam01".parse().unwrap(),

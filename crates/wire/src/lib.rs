@@ -1,29 +1,30 @@
-//! The records that carry frames: plain bytes to frames and back.
+//! The records that carry frames: from plain bytes to frames and back.
 //!
-//! A record is a key, a value and headers, whoever transports it. Two formats are read, told apart
-//! by the record itself ([`read`]):
+//! A record is a key, a value and headers. [`read`] reads two formats, and tells them apart by the
+//! record itself:
 //!
-//! * JSON: one object with the picture in base64. It is what the seed's camera and job speak.
-//! * Binary, the default: the value is the picture as it is, the headers say the rest (CloudEvents,
-//!   binary mode).
+//! * JSON: one object with the picture in base64, as the seed's camera and job send it.
+//! * Binary, the default: the value is the encoded picture, and the headers hold the rest
+//!   (CloudEvents, binary mode).
 //!
-//! `docs/ref/wire.md` lists every field and header. The bytes may come from anywhere: whatever they
-//! are, the answer is a frame or a [`WireError`] that says what was found and what was expected, in
-//! a few words.
+//! `docs/ref/wire.md` lists every field and header. The bytes are not trusted: the answer to any
+//! bytes is a frame or a [`WireError`], which names the value that was found and the one that was
+//! expected.
 //!
 //! # Layout
 //!
 //! * `json_read`, `json_write`: the JSON format; `json_any`: any value of a field.
 //! * `headers_read`, `headers_write`: the binary format, and the headers of results.
 //! * [`dead_letter`]: records that cannot be processed, with the reason.
-//! * `status`: what became of a frame, as JSON.
-//! * `publish`: what is published for one record; `outgoing`: a record to send, as plain bytes.
-//! * `start`: where a reader begins.
-//! * `position`: whose frame a record is, and its number, without the rest.
+//! * `status`: the outcome of a frame, as JSON.
+//! * `publish`: the records to publish for one record; `outgoing`: a record to send, as plain
+//!   bytes.
+//! * `start`: the place where a reader begins.
+//! * `position`: the camera and the number of a record's frame, without the rest.
 //! * `fingerprint`: a number that tells records apart.
 //! * `picture`: the encoded picture within a record.
 //! * `time`: unix seconds and RFC 3339; `trace`: the trace that a record belongs to.
-//! * `error`: what can be wrong with a record, and the codes for it.
+//! * `error`: the reasons why a record is no frame, and their codes.
 #![forbid(unsafe_code)]
 
 pub mod dead_letter;
@@ -66,14 +67,13 @@ use picture::{PicturePlace, RecordPicture};
 use std::{fmt, str::FromStr};
 use thiserror::Error;
 
-/// The highest frame number that a record may carry: 2^53, up to which every JSON reader has exact
-/// integers.
+/// The highest frame number of a record: 2^53, up to which every JSON reader has exact integers.
 pub const MAX_FRAME_NUMBER: u64 = 1 << 53;
 
 /// The longest session of a record in bytes.
 pub const MAX_SESSION: usize = 128;
 
-/// Headers of a record that are looked at. More than that are no frame's.
+/// The most headers of a record that are read. No frame has more.
 pub const MAX_HEADERS: usize = 64;
 
 /// One header of a record.
@@ -85,18 +85,18 @@ pub struct Header<'a> {
     pub value: Option<&'a [u8]>,
 }
 
-/// One record as it was transported. All of it is borrowed.
+/// One record with borrowed parts.
 #[derive(Clone, Copy)]
 pub struct Record<'a> {
     /// The key: the camera id, or none.
     pub key: Option<&'a [u8]>,
     /// The value; none is a tombstone, which is never a frame.
     pub value: Option<&'a [u8]>,
-    /// The headers in their order. Of several with one name the last counts.
+    /// The headers in their order. Of several headers with one name the last counts.
     pub headers: &'a [Header<'a>],
 }
 
-/// How a record holds its frame.
+/// The format in which a record holds its frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Wire {
     /// One JSON object with the picture in base64: the seed's format.
@@ -132,34 +132,33 @@ impl fmt::Display for Wire {
     }
 }
 
-/// What a record says of its frame, and the frame's picture, still encoded: see
-/// [`FrameRecord::picture`].
+/// A frame as read from its record. The picture is still encoded: see [`FrameRecord::picture`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FrameRecord<'a> {
-    /// Who took it.
+    /// The camera that took it.
     pub camera: CameraId,
     /// Its place in the camera's stream, at most [`MAX_FRAME_NUMBER`].
     pub number: FrameNumber,
     /// When it was taken, from 1970 to 9998.
     pub time: Timestamp,
-    /// The width in pixels that the record claims; the picture may say otherwise.
+    /// The width in pixels, as the record says; the picture may differ.
     pub width: Option<u32>,
-    /// The height in pixels that the record claims.
+    /// The height in pixels, as the record says.
     pub height: Option<u32>,
     /// One run of a camera. JSON has none.
     pub session: Option<&'a str>,
-    /// The format that the record has.
+    /// The format of the record.
     pub wire: Wire,
     picture: RecordPicture<'a>,
 }
 
 impl FrameRecord<'_> {
-    /// The encoded picture. It is not empty.
+    /// The encoded picture, which is not empty.
     pub fn picture(&self) -> EncodedPicture<'_> {
         self.picture.encoded()
     }
 
-    /// The same without borrowing from the record. `value` is the record's value.
+    /// The same without borrowed parts. `value` is the record's value.
     pub fn detach(&self, value: &[u8]) -> FrameHead {
         FrameHead {
             camera: self.camera.clone(),
@@ -171,10 +170,10 @@ impl FrameRecord<'_> {
     }
 }
 
-/// What a record says of its frame, apart from the record.
+/// A frame as read from its record, without borrowed parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FrameHead {
-    /// Who took it.
+    /// The camera that took it.
     pub camera: CameraId,
     /// Its place in the camera's stream, as the camera counts.
     pub number: FrameNumber,
@@ -186,16 +185,16 @@ pub struct FrameHead {
 }
 
 impl FrameHead {
-    /// The encoded picture; `value` is the value of the record that this was read from.
+    /// The encoded picture; `value` is the value of the record.
     pub fn picture<'a>(&'a self, value: &'a [u8]) -> EncodedPicture<'a> {
         self.picture.encoded(value)
     }
 }
 
-/// What a camera says of a frame.
+/// The metadata that a camera sends with a frame.
 #[derive(Debug, Clone, Copy)]
 pub struct FrameMeta<'a> {
-    /// Who took it.
+    /// The camera that took it.
     pub camera: &'a CameraId,
     /// One run of the camera: 1 to [`MAX_SESSION`] visible ASCII characters without `/`. JSON
     /// leaves it out.
@@ -210,14 +209,14 @@ pub struct FrameMeta<'a> {
     pub height: u32,
 }
 
-/// Reads a record of either format. Everything is checked but the base64 text of a JSON record,
-/// which [`FrameRecord::picture`] decodes.
+/// Reads a record of either format. Checks everything but the base64 text of a JSON record, which
+/// [`FrameRecord::picture`] decodes.
 ///
 /// A record is binary if it has a header `ce_type` or `ce_specversion` or an image's
 /// `content-type`; otherwise it is JSON if its value begins with `{`.
 ///
 /// # Errors
-/// Whatever keeps the record from being a frame.
+/// The reason why the record is no frame.
 pub fn read<'a>(record: &Record<'a>) -> Result<FrameRecord<'a>, WireError> {
     let value = record.value.ok_or(WireError::NullValue)?;
     if value.is_empty() {

@@ -2,7 +2,7 @@
 
 /// The `ce_type` of a frame.
 pub(super) const FRAME_TYPE: &str = "mattebox.frame.v1";
-/// What every `ce_source` begins with; the camera id follows.
+/// The beginning of every `ce_source`; the camera id follows.
 pub(super) const SOURCE_PREFIX: &str = "mattebox/camera/";
 /// The `ce_type` of a result.
 pub(super) const RESULT_TYPE: &str = "mattebox.matted.v1";

@@ -1,10 +1,10 @@
-//! A record to send, as plain bytes: the same for librdkafka and for Spark.
+//! A record to send, as plain bytes, for librdkafka and for Spark.
 use std::borrow::Cow;
 
 /// One record to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutgoingRecord<'a> {
-    /// The topic that it goes to.
+    /// Its topic.
     pub topic: &'a str,
     /// Its key, or none.
     pub key: Option<&'a [u8]>,
@@ -14,8 +14,8 @@ pub struct OutgoingRecord<'a> {
     pub headers: Vec<OutgoingHeader<'a>>,
 }
 
-/// The value of a record to send. The variant says who has its bytes already, so that they need not
-/// be copied.
+/// The value of a record to send. The variant tells where its bytes are already, so that they need
+/// not be copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OutgoingValue<'a> {
     /// The value of the record that was read.

@@ -12,18 +12,17 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The encoded picture of a record: JPEG, PNG or WebP. Whether it is a picture shows when it is
-/// decoded.
+/// The encoded picture of a record: JPEG, PNG or WebP. Only decoding shows whether it is a picture.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum EncodedPicture<'a> {
-    /// As it is.
+    /// As plain bytes.
     Bytes(&'a [u8]),
     /// In base64.
     Base64(&'a str),
 }
 
 impl<'a> EncodedPicture<'a> {
-    /// The bytes: borrowed, or decoded from base64 into `buffer`, which is cleared first.
+    /// The bytes: borrowed, or decoded from base64 into `buffer`, after clearing it.
     ///
     /// # Errors
     /// [`WireError::BadBase64`].
@@ -49,7 +48,7 @@ impl<'a> EncodedPicture<'a> {
     }
 }
 
-/// Its size only: pictures are long, and none of anyone's business in a log.
+/// Only its size: pictures are long, and private.
 impl fmt::Debug for EncodedPicture<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -63,7 +62,7 @@ impl fmt::Debug for EncodedPicture<'_> {
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum RecordPicture<'a> {
     Bytes(&'a [u8]),
-    /// Owned if the JSON text held escapes.
+    /// Owned if the JSON text has escapes.
     Base64(Cow<'a, str>),
 }
 
@@ -82,14 +81,14 @@ impl fmt::Debug for RecordPicture<'_> {
     }
 }
 
-/// Where the picture is in the value of its record.
+/// The place of the picture in the value of its record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum PicturePlace {
     /// It is the value.
     Value,
     /// In base64, in these bytes of the value.
     Base64(Range<usize>),
-    /// In base64, which could not be taken from the value as it is.
+    /// In base64, as a copy, because the value holds it with escapes.
     Text(String),
 }
 

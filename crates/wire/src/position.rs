@@ -1,4 +1,4 @@
-//! Whose frame a record is, and its number, without the rest.
+//! The camera and the number of a record's frame, without the rest.
 use super::{MAX_FRAME_NUMBER, Record, Wire, detect, headers_read, json_any::JsonValue};
 use mattebox_core::frame::{CameraId, FrameNumber};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
@@ -6,9 +6,9 @@ use std::fmt;
 
 /// The camera and the number of the frame in a record, or `None` if either cannot be found.
 ///
-/// It is for finding the last number of a camera in a topic, so it is cheap and asks for no more
-/// than it needs: the key, the picture and all other headers and fields may be anything. Of a JSON
-/// value it reads no further than these two fields; results are recognised as frames are.
+/// It serves to find the last number of a camera in a topic, so it is cheap and checks only these
+/// two: the key, the picture and all other headers and fields may be anything. It stops reading a
+/// JSON value after both fields. Results have a position too.
 pub fn read_position(record: &Record<'_>) -> Option<(CameraId, FrameNumber)> {
     match detect(record)? {
         Wire::Binary => Some((
@@ -21,7 +21,7 @@ pub fn read_position(record: &Record<'_>) -> Option<(CameraId, FrameNumber)> {
 
 fn json(value: &[u8]) -> Option<(CameraId, FrameNumber)> {
     let mut found = PositionFields::default();
-    // The error is either ours, to stop early, or follows what was found.
+    // The error is our own, which stops the reader early, or follows the two fields.
     let _ = found.deserialize(&mut serde_json::Deserializer::from_slice(value));
     Some((found.camera?, found.number?))
 }
@@ -79,7 +79,7 @@ mod tests {
 
     fn of(value: &str) -> Option<(String, u64)> {
         let record = Record {
-            key: Some(b"whoever"),
+            key: Some(b"another"),
             value: Some(value.as_bytes()),
             headers: &[],
         };
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_has_no_position() {
+    fn an_empty_record_has_no_position() {
         assert_eq!(
             read_position(&Record {
                 key: None,

@@ -1,9 +1,9 @@
-//! What is published for one record: the topics of the Spark job.
+//! The records to publish for one record, to the topics of the Spark job.
 use super::{DeadLetter, FrameStatus, OutgoingHeader, OutgoingRecord, OutgoingValue, Record};
 use serde::Deserialize;
 use std::borrow::Cow;
 
-/// The topics that hear of every record, and how much they take.
+/// The topics to publish to, and the sizes that they take.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PublishTopics {
@@ -13,7 +13,7 @@ pub struct PublishTopics {
     pub dead: String,
     /// The largest value of a dead letter, in bytes.
     pub max_dead_bytes: usize,
-    /// Gets every picture, if there is such a topic.
+    /// Gets every picture, if it is set.
     pub pictures: Option<PictureTopic>,
 }
 
@@ -38,9 +38,9 @@ pub struct ResultPicture<'a> {
 }
 
 impl PublishTopics {
-    /// The records for a frame whose file is in place: its status, then its picture where there is
-    /// a topic for it. A picture that is too large for its topic is a dead letter, with the record
-    /// that the frame came in.
+    /// The records for a frame whose file is in place: its status, then its picture if there is a
+    /// topic for it. A picture that is too large for its topic makes the frame's record a dead
+    /// letter.
     pub fn frame<'a>(
         &'a self,
         record: &Record<'a>,
@@ -65,14 +65,14 @@ impl PublishTopics {
                 "the result has {bytes} bytes, and topic {} takes {}",
                 to.topic, to.max_bytes
             );
-            let letter = DeadLetter {
+            let dead_letter = DeadLetter {
                 code: "result-too-large",
                 message: &message,
                 topic: status.topic,
                 partition: status.partition,
                 offset: status.offset,
             };
-            records.push(self.dead_letter(record, &letter));
+            records.push(self.dead_letter(record, &dead_letter));
         } else {
             let headers = picture.headers.iter();
             records.push(OutgoingRecord {
@@ -87,13 +87,13 @@ impl PublishTopics {
         records
     }
 
-    /// The record for a record that cannot be processed.
+    /// The dead letter for a record that cannot be processed.
     pub fn dead_letter<'a>(
         &'a self,
         record: &Record<'a>,
-        letter: &DeadLetter<'_>,
+        dead_letter: &DeadLetter<'_>,
     ) -> OutgoingRecord<'a> {
-        letter.record(&self.dead, record, self.max_dead_bytes)
+        dead_letter.record(&self.dead, record, self.max_dead_bytes)
     }
 }
 
@@ -187,14 +187,14 @@ mod tests {
         };
         let topics = topics(Some(2));
         let of_frame = topics.frame(&RECORD, &STATUS, Some(picture));
-        let [status, letter] = &of_frame[..] else {
+        let [status, dead_letter] = &of_frame[..] else {
             panic!("{of_frame:?}")
         };
         assert_eq!(status.topic, "frames.results");
-        assert_eq!(letter.topic, "frames.dead");
-        assert_eq!(letter.key, Some(&b"cam01"[..]));
-        assert_eq!(letter.value, Some(OutgoingValue::Original(b"frame")));
-        let values: Vec<_> = letter
+        assert_eq!(dead_letter.topic, "frames.dead");
+        assert_eq!(dead_letter.key, Some(&b"cam01"[..]));
+        assert_eq!(dead_letter.value, Some(OutgoingValue::Original(b"frame")));
+        let values: Vec<_> = dead_letter
             .headers
             .iter()
             .map(|header| String::from_utf8_lossy(header.value.as_deref().unwrap()))
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_dead_letter_keeps_a_value_that_its_topic_takes() {
-        let letter = DeadLetter {
+        let dead_letter = DeadLetter {
             code: "bad-json",
             message: "m",
             topic: "frames",
@@ -219,13 +219,13 @@ mod tests {
             offset: 1,
         };
         let topics = topics(None);
-        let kept = topics.dead_letter(&RECORD, &letter);
+        let kept = topics.dead_letter(&RECORD, &dead_letter);
         assert_eq!(kept.value, Some(OutgoingValue::Original(b"frame")));
         let large = Record {
             value: Some(b"frames"),
             ..RECORD
         };
-        let left_out = topics.dead_letter(&large, &letter);
+        let left_out = topics.dead_letter(&large, &dead_letter);
         assert_eq!(left_out.value, None);
         assert_eq!(
             names(&left_out.headers).last(),

@@ -1,5 +1,5 @@
-//! What is written is read back the same, in both formats; results and cut or changed records are
-//! handled.
+//! Records of both formats read back unchanged; results and damaged records give a frame or an
+//! error.
 use super::*;
 use proptest::{collection::vec, prelude::*};
 
@@ -10,7 +10,7 @@ fn parts() -> impl Strategy<Value = FrameParts> {
     let camera = vec(any::<prop::sample::Index>(), 1..=CameraId::MAX_LEN).prop_map(|indices| {
         let alphabet = b"abcxyzABCXYZ0189_.-";
         let pick = |(i, index): (usize, &prop::sample::Index)| {
-            // The last two may not stand at the beginning.
+            // An id may not begin with the last two characters.
             char::from(
                 alphabet[index.index(if i == 0 {
                     alphabet.len() - 2
@@ -101,7 +101,7 @@ fn write(parts: &FrameParts, wire: Wire) -> OwnedRecord {
     }
 }
 
-/// Reads in every way and looks at what every answer promises.
+/// Reads a record in every way and checks the promises of every answer.
 fn check_invariants(record: &Record<'_>) {
     let position = read_position(record);
     let mut buffer = Vec::new();
@@ -122,7 +122,7 @@ fn check_invariants(record: &Record<'_>) {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read(parts in parts(), json in any::<bool>()) {
+    fn a_written_record_reads_back(parts in parts(), json in any::<bool>()) {
         let wire = if json { Wire::Json } else { Wire::Binary };
         write(&parts, wire).with(|record| {
             let frame = read(record).unwrap();
@@ -145,7 +145,7 @@ proptest! {
         cut in any::<Option<prop::sample::Index>>(),
     ) {
         let mut owned = write(&parts, if json { Wire::Json } else { Wire::Binary });
-        // The part that says what the frame is: changes within the picture change little.
+        // Changes the part with the metadata: changes within the picture have little effect.
         let bytes: &mut Vec<u8> = match changes.first() {
             Some((index, _)) if !json => {
                 let index = index.index(owned.headers.len());

@@ -1,20 +1,20 @@
-//! Where a reader of a topic begins.
+//! The place in a topic where a reader begins.
 use std::str::FromStr;
 use thiserror::Error;
 
-/// Where a reader begins that has no place of its own in the log: a group without an offset, or a
-/// query without a checkpoint.
+/// The place where a reader without a position begins: a group without an offset, or a query
+/// without a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartAt {
-    /// With the oldest record that is there.
+    /// The oldest record in the log.
     Earliest,
-    /// With the next record that comes.
+    /// The next record that is sent.
     Latest,
-    /// With the first record of this time or later, in unix milliseconds.
+    /// The first record at this time or later, in unix milliseconds.
     Time(i64),
 }
 
-/// A text that says no place to begin.
+/// The text names no place to begin.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("use earliest, latest, a time such as 2026-01-31T12:00:00Z, or unix seconds")]
 pub struct StartAtError;
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_can_be_said_in_every_way() {
+    fn every_form_of_a_place_is_read() {
         let at = |text: &str| text.parse::<StartAt>();
         assert_eq!(at("earliest"), Ok(StartAt::Earliest));
         assert_eq!(at("latest"), Ok(StartAt::Latest));

@@ -1,4 +1,4 @@
-//! What became of a frame, as JSON: the records of the Spark job's results topic.
+//! The outcome of a frame, as JSON: the records of the Spark job's results topic.
 use serde::Serialize;
 use serde_json::{
     Serializer,
@@ -6,11 +6,11 @@ use serde_json::{
 };
 use std::io;
 
-/// What became of a frame whose file is in place. The fields are those of the JSON object, in its
+/// The outcome of a frame whose file is in place. The fields are those of the JSON object, in its
 /// order; a field without a value is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct FrameStatus<'a> {
-    /// Who took the frame.
+    /// The camera that took the frame.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub camera: Option<&'a str>,
     /// The number in the file's name.
@@ -18,10 +18,10 @@ pub struct FrameStatus<'a> {
     pub frame: Option<u64>,
     /// `written` or `kept`.
     pub status: &'a str,
-    /// The file that was kept holds other bytes than the frame would have.
+    /// The existing file that was kept holds other bytes than the frame's.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub differs: bool,
-    /// Where the file is.
+    /// The path of the file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<&'a str>,
     /// Bytes of the file.
@@ -33,14 +33,14 @@ pub struct FrameStatus<'a> {
     /// When the frame was taken, in microseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub taken_us: Option<i64>,
-    /// From then until the file was in place, in milliseconds.
+    /// The time from then until the file was in place, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency_ms: Option<f64>,
-    /// The topic that the frame's record was read from.
+    /// The topic of the frame's record.
     pub topic: &'a str,
-    /// The record's partition there.
+    /// The record's partition.
     pub partition: i32,
-    /// The record's offset there.
+    /// The record's offset.
     pub offset: i64,
 }
 
@@ -48,8 +48,8 @@ impl FrameStatus<'_> {
     /// The header of the record that holds the JSON object.
     pub(super) const HEADER: (&'static str, &'static str) = ("content-type", "application/json");
 
-    /// One JSON object in UTF-8 without white space, written as Spark's `to_json` does, which made
-    /// these records at first: readers that compare texts see no difference.
+    /// One JSON object in UTF-8 without white space, as Spark's `to_json` writes it: earlier
+    /// versions used that function, and readers that compare texts see no difference.
     pub fn to_json(&self) -> Vec<u8> {
         let mut json = Vec::with_capacity(256);
         // A struct of texts and numbers can always be written.
@@ -59,11 +59,11 @@ impl FrameStatus<'_> {
     }
 }
 
-/// What Spark (Jackson) writes in another way than serde.
+/// Writes values as Spark (Jackson) does, where serde differs.
 struct SparkFormatter;
 
 impl Formatter for SparkFormatter {
-    /// As Java's `Double.toString`: with an exponent below 0.001 and from 10,000,000 on.
+    /// Like Java's `Double.toString`: with an exponent below 0.001 and from 10,000,000 on.
     fn write_f64<W: ?Sized + io::Write>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
         if value == 0.0 || (1e-3..1e7).contains(&value.abs()) {
             return write!(writer, "{value:?}");
@@ -153,7 +153,7 @@ mod tests {
         assert!(json(&differs).contains(r#""status":"kept","differs":true,"path""#));
     }
 
-    /// Texts that Java 17's `Double.toString` gave.
+    /// The texts are those of Java 17's `Double.toString`.
     #[test]
     fn numbers_are_written_as_java_does() {
         for (microseconds, expected) in [
@@ -181,7 +181,7 @@ mod tests {
         }
     }
 
-    /// Texts that `to_json` of Spark 4.2 gave.
+    /// The texts are those of `to_json` of Spark 4.2.
     #[test]
     fn texts_are_escaped_as_spark_does() {
         let status = FrameStatus {

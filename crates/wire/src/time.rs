@@ -1,24 +1,24 @@
 //! The two ways in which records write a time: unix seconds with a fraction, and RFC 3339.
 use mattebox_core::frame::Timestamp;
 
-/// The first moment that is refused, 9999-01-01T00:00:00Z, in unix microseconds.
+/// The first time that is refused, 9999-01-01T00:00:00Z, in unix microseconds.
 const END: i64 = 253_370_764_800_000_000;
 
-/// Unix seconds as a moment, to the nearest microsecond; `None` before 1970, from 9999 on, and if
-/// it is no number.
+/// Reads unix seconds, to the nearest microsecond; `None` before 1970, from 9999 on, and for NaN.
 ///
 /// Seconds as `f64` tell microseconds apart up to 2^33, in the year 2242.
 pub(super) fn from_seconds(seconds: f64) -> Option<Timestamp> {
     if !(0.0..END as f64 / 1e6).contains(&seconds) {
         return None;
     }
-    // Taken apart, because one product of 1e6 and the whole would round once more than needed.
+    // The two parts are converted one by one: a single product would round once more.
     let whole = seconds.trunc();
     let micros = whole as i64 * 1_000_000 + ((seconds - whole) * 1e6).round() as i64;
     Some(Timestamp(micros.min(END - 1)))
 }
 
-/// A moment as unix seconds, the way Python prints such a float: `1700000000.0`, `1700000000.25`.
+/// Writes a time as unix seconds, in the way in which Python prints such a float: `1700000000.0`,
+/// `1700000000.25`.
 pub(super) fn to_seconds(time: Timestamp) -> String {
     let sign = if time.0 < 0 { "-" } else { "" };
     let micros = time.0.unsigned_abs();
@@ -29,7 +29,7 @@ pub(super) fn to_seconds(time: Timestamp) -> String {
     text
 }
 
-/// RFC 3339 with any offset as a moment, cut to microseconds; `None` before 1970 and from 9999 on.
+/// Reads RFC 3339 with any offset, cut to microseconds; `None` before 1970 and from 9999 on.
 pub(super) fn from_rfc3339(text: &str) -> Option<Timestamp> {
     let micros = text.parse::<jiff::Timestamp>().ok()?;
     (0..END)
@@ -37,8 +37,8 @@ pub(super) fn from_rfc3339(text: &str) -> Option<Timestamp> {
         .then(|| Timestamp(micros.as_microsecond()))
 }
 
-/// A moment as RFC 3339 in UTC with six digits: `2023-11-14T22:13:20.000000Z`. Far outside of 1970
-/// to 9998 it is the nearest that can be written.
+/// Writes a time as RFC 3339 in UTC with six digits: `2023-11-14T22:13:20.000000Z`. A time that
+/// cannot be written becomes the nearest one that can.
 pub(super) fn to_rfc3339(time: Timestamp) -> String {
     let nearest = if time.0 < 0 {
         jiff::Timestamp::MIN
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn any_moment_can_be_printed() {
+    fn any_time_can_be_printed() {
         assert_eq!(
             to_rfc3339(Timestamp(1_700_000_000_000_000)),
             "2023-11-14T22:13:20.000000Z"

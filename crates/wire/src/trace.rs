@@ -1,13 +1,12 @@
-//! The trace that a record belongs to: W3C Trace Context (<https://www.w3.org/TR/trace-context/>)
-//! in headers.
+//! The trace of a record: W3C Trace Context (<https://www.w3.org/TR/trace-context/>) in headers.
 use super::{Record, headers_read::last_text};
 
-/// The longest `tracestate` that is passed on, in bytes: what the standard asks everybody to take
+/// The longest `tracestate` that is passed on, in bytes: the length that the standard requires
 /// (section 3.3.1.5).
 const MAX_STATE: usize = 512;
 
-/// The headers by which a result passes on the trace of its frame, unchanged: `traceparent`, and
-/// `tracestate` where the frame has one. None where the frame's `traceparent` is no trace context.
+/// The headers that pass on the trace of a frame to its result, unchanged: `traceparent`, and
+/// `tracestate` if the frame has one. Empty if the frame's `traceparent` is no trace context.
 pub fn trace_headers<'a>(record: &Record<'a>) -> Vec<(&'static str, &'a str)> {
     let Some(parent) = last_text(record, "traceparent").filter(|text| is_parent(text)) else {
         return Vec::new();
@@ -23,7 +22,7 @@ pub fn trace_headers<'a>(record: &Record<'a>) -> Vec<(&'static str, &'a str)> {
 }
 
 /// `VERSION-TRACE-SPAN-FLAGS` in lower-case hexadecimal digits, 2, 32, 16 and 2 of them. Only
-/// versions after 00 may have more behind it.
+/// versions after 00 may have more parts after it.
 fn is_parent(text: &str) -> bool {
     let mut parts = text.split('-');
     let mut part = |digits: usize| {
@@ -79,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_is_passed_on_as_it_came() {
+    fn a_trace_is_passed_on_unchanged() {
         let parent = ("traceparent", PARENT.to_owned());
         assert_eq!(
             passed_on(&[("traceparent", PARENT.as_bytes())]),
@@ -98,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_context_is_not_passed_on() {
+    fn text_that_is_no_context_is_not_passed_on() {
         for hostile in [
             &b""[..],
             b"00-0-0-0",
