@@ -1,4 +1,4 @@
-//! A camera of a partition: what is remembered of it, and what its frames are called.
+//! A camera of a partition: its state, and the names of its frames.
 use crate::{out_folder::OutFolder, partition::TaskError};
 use mattebox_core::frame::{
     CameraId, FrameNumber, NumberingRefusal, NumberingStep, RecordIdentity, Timestamp,
@@ -13,28 +13,28 @@ pub(crate) struct PartitionCamera {
     id: CameraId,
     pub(crate) state: CameraState,
     pub(crate) files: FrameDir,
-    /// It has had a record in the task at hand.
+    /// It has had a record in the current task.
     pub(crate) touched: bool,
     /// The end of the last task that had a record of it.
     pub(crate) last: i64,
 }
 
-/// What a record whose picture can be decoded is to become.
+/// The decision about a record whose picture can be decoded.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Naming {
-    /// The frame follows the camera's frame before.
+    /// The frame follows the camera's last one.
     InTurn(FrameNumber),
-    /// It is made without what is remembered of others: it comes too late for that.
+    /// The frame comes late and is processed without the camera's state.
     Alone(FrameNumber),
-    /// It came before, and its file is there, where that is known.
+    /// The frame came before, and its file exists. The number is there if it is known.
     Before(Option<FrameNumber>),
-    /// A dead letter.
+    /// The record is a dead letter.
     Refused(NumberingRefusal),
 }
 
 impl PartitionCamera {
-    /// A camera with what is stored of it for an offset, from a task that ended at `last`. `by` is
-    /// the partition, with what its topic is known by.
+    /// Creates a camera from its stored state for an offset, from a task that ended at `last`. `by`
+    /// is the partition, with the topic's identity.
     pub(crate) fn recall(
         id: CameraId,
         folder: &OutFolder,
@@ -47,11 +47,11 @@ impl PartitionCamera {
             StoredState::Missing => CameraState::default(),
             StoredState::Known(state) => *state,
             StoredState::Unreadable { problem } => {
-                // It goes to the executor's log.
+                // This goes to the executor's log.
                 eprintln!(
                     "mattebox: WARN camera {id}, offset {offset}: the camera's stored state \
-                     cannot be read: its matte begins again, and its \
-                     frames are named as the journal says: {problem}"
+                     cannot be read: its matte begins again, and the journal names its frames: \
+                     {problem}"
                 );
                 CameraState::default()
             }
@@ -72,8 +72,8 @@ impl PartitionCamera {
         })
     }
 
-    /// Names a record whose picture can be decoded, of a frame that was taken at `time`.
-    /// `extension` is that of the frames' files.
+    /// Names a record whose picture can be decoded. `time` is the frame's; `extension` is that of
+    /// the frames' files.
     pub(crate) fn name(
         &mut self,
         record: &RecordIdentity<'_>,
@@ -117,7 +117,7 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    /// A partition of topic `t` as one query of one executor reads it.
+    /// A partition of topic `t` that one query of one executor reads.
     struct TestPartition {
         folder: OutFolder,
         partition: PartitionState,
@@ -125,7 +125,7 @@ mod tests {
     }
 
     impl TestPartition {
-        /// `topics` is what the job tells of its topics, `query` the id that its checkpoint keeps.
+        /// `topics` are the job's topics with their ids, `query` is the id in its checkpoint.
         fn open(out: &Path, topics: serde_json::Value, query: Option<&str>) -> Self {
             let json = serde_json::json!({ "out": out, "group": "g", "topics": topics });
             let settings = TaskSettings::from_json(&json.to_string()).unwrap();
@@ -140,7 +140,7 @@ mod tests {
             Self::open(out, serde_json::json!({}), None)
         }
 
-        /// Names the next record of the camera. Its fingerprint is that of the number and `life`.
+        /// Names the next record of the camera. Its fingerprint is made of the number and `life`.
         fn try_name(
             &mut self,
             number: u64,
@@ -163,7 +163,7 @@ mod tests {
             camera.name(&record, Timestamp(0), &self.folder, "png")
         }
 
-        /// The name of a frame that follows the one before, whose file is then there.
+        /// Names a frame that follows the one before, and writes its file.
         fn frame(&mut self, number: u64, life: u64) -> u64 {
             match self.try_name(number, life, None).unwrap() {
                 Naming::InTurn(name) => {
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_camera_that_counts_again_gets_names_above() {
+    fn a_camera_that_counts_again_gets_higher_names() {
         let out = tempfile::tempdir().unwrap();
         let mut log = TestPartition::plain(out.path());
         let lives = (0..3).flat_map(|life| (0..20).map(move |number| (number, life)));
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_made_again_under_another_checkpoint_never_reuses_a_name() {
+    fn a_topic_created_again_under_another_checkpoint_never_reuses_a_name() {
         let told = |id: &str| serde_json::json!({ "t": id });
         for (before, after) in [
             ((serde_json::json!({}), "q1"), (serde_json::json!({}), "q2")),
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_comes_again_is_made_again_only_without_its_file() {
+    fn a_repeated_record_is_processed_again_only_without_its_file() {
         let out = tempfile::tempdir().unwrap();
         let mut log = TestPartition::plain(out.path());
         for number in 0..3 {
@@ -245,14 +245,14 @@ mod tests {
         assert_eq!(log.try_name(1, 0, None).unwrap(), Naming::Before(Some(one)));
         fs::remove_file(out.path().join("cam/frame_000001.png")).unwrap();
         assert_eq!(log.try_name(1, 0, None).unwrap(), Naming::Alone(one));
-        // Of which life it is cannot be told any more: no name is taken for it.
+        // Its session is unknown now: it gets no name.
         assert_eq!(log.frame(0, 1), 3);
         assert_eq!(log.try_name(1, 0, None).unwrap(), Naming::Before(None));
         assert_eq!(log.frame(1, 1), 4);
     }
 
     #[test]
-    fn with_sessions_a_late_frame_has_its_place() {
+    fn with_sessions_a_late_frame_keeps_its_number() {
         let out = tempfile::tempdir().unwrap();
         let mut log = TestPartition::plain(out.path());
         for (number, expected) in [

@@ -1,4 +1,4 @@
-//! The settings of cameras, whose file is looked at again while tasks run.
+//! The settings of cameras, whose file is checked again while tasks run.
 use mattebox_core::frame::CameraId;
 use mattebox_engine::{
     CameraSettings, FrameSettings, background::BackgroundSources,
@@ -9,21 +9,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Between two looks at the file within a task.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// The time between two checks of the file within a task.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The settings of cameras for all tasks of an executor.
 pub(crate) struct FollowedSettings {
     all: CameraSettings,
-    looked: Mutex<Instant>,
+    checked: Mutex<Instant>,
 }
 
 impl FollowedSettings {
-    /// The file was read just now.
+    /// For a file that was read just now.
     pub(crate) fn new(all: CameraSettings) -> Self {
         FollowedSettings {
             all,
-            looked: Mutex::new(Instant::now()),
+            checked: Mutex::new(Instant::now()),
         }
     }
 
@@ -32,20 +32,20 @@ impl FollowedSettings {
         self.all.of(camera)
     }
 
-    /// Looks at the file: where a task begins, and within a task, which in real time has no end,
-    /// when the last look was a second ago. A file that cannot be used changes nothing.
+    /// Checks the file: at the beginning of a task, and within a task, which has no end in
+    /// real-time mode, once a second. A file that cannot be used changes nothing.
     pub(crate) fn follow(
         &self,
         begins_task: bool,
         now: Instant,
         backgrounds: &BackgroundSources,
     ) -> Result<(), CameraSettingsError> {
-        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        if !begins_task && now.saturating_duration_since(*looked) < LOOK_INTERVAL {
+        let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        if !begins_task && now.saturating_duration_since(*checked) < CHECK_INTERVAL {
             return Ok(());
         }
-        *looked = now;
-        drop(looked);
+        *checked = now;
+        drop(checked);
         self.all.follow(backgrounds).map(drop)
     }
 }
@@ -64,12 +64,12 @@ mod tests {
     }
 
     #[test]
-    fn the_file_is_read_again_where_a_task_begins_and_once_a_second_within_a_task() {
+    fn the_file_is_read_again_at_the_beginning_of_a_task_and_once_a_second_within_it() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("cameras.toml");
         fs::write(&file, "[door]\njpeg_quality = 10").unwrap();
         let (followed, engine) = followed(&file);
-        let begun = *followed.looked.lock().unwrap();
+        let begun = *followed.checked.lock().unwrap();
         let quality = |begins_task, after_ms| {
             let now = begun + Duration::from_millis(after_ms);
             followed.follow(begins_task, now, &engine.backgrounds)?;
@@ -83,6 +83,10 @@ mod tests {
         assert_eq!(quality(true, 1_999).unwrap(), 100);
         fs::write(&file, "[door]\njpeg_quality = 0").unwrap();
         assert!(quality(true, 2_000).is_err());
-        assert_eq!(quality(true, 2_000).unwrap(), 100, "it is said once");
+        assert_eq!(
+            quality(true, 2_000).unwrap(),
+            100,
+            "the error is reported once"
+        );
     }
 }

@@ -27,7 +27,7 @@ use std::{
 };
 use thiserror::Error;
 
-/// Why nothing can be made at all.
+/// Why an engine cannot be opened.
 #[derive(Debug, Error)]
 pub enum OpenError {
     /// A setting cannot be used.
@@ -38,7 +38,7 @@ pub enum OpenError {
     Folder(#[from] OwnerError),
 }
 
-/// Where a record comes from, and which task asks.
+/// The place of a record, and the task that reads it.
 #[derive(Debug, Clone, Copy)]
 pub struct RecordOrigin<'a> {
     /// The topic.
@@ -47,17 +47,17 @@ pub struct RecordOrigin<'a> {
     pub partition: i32,
     /// The record's offset.
     pub offset: i64,
-    /// The task's number, which grows from task to task.
+    /// The number of the attempt at the task, which grows from attempt to attempt.
     pub task: i64,
 }
 
-/// Topics' partitions; each has a lock of its own.
+/// The partitions of all topics, each with its lock.
 type PartitionTable = HashMap<(String, i32), Arc<Mutex<PartitionState>>>;
 
-/// What a thread makes frames with.
+/// A processor with its buffer, for one thread at a time.
 struct PooledProcessor {
     processor: FrameProcessor,
-    /// The picture of the record at hand.
+    /// The decoded picture of the current record.
     picture: RgbImage,
 }
 
@@ -70,43 +70,43 @@ impl PooledProcessor {
     }
 }
 
-/// One for all tasks of an executor that have the same settings and are of one query.
+/// Shared by all tasks of an executor that have the same settings and query.
 pub struct TaskEngine {
     settings: TaskSettings,
     query: Option<String>,
     folder: OutFolder,
-    /// As many as there are threads at work.
-    makers: Mutex<Vec<PooledProcessor>>,
+    /// The processors that no thread uses now.
+    processors: Mutex<Vec<PooledProcessor>>,
     partitions: Mutex<PartitionTable>,
 }
 
 impl TaskEngine {
-    /// Reads the settings and what they name, and takes the output folder for the job. `query` is
-    /// the id of the streaming query, which its checkpoint keeps.
+    /// Reads the settings and the files that they name, and claims the output folder for the job.
+    /// `query` is the id of the streaming query, which its checkpoint keeps.
     pub fn open(settings: &str, query: Option<&str>) -> Result<Self, OpenError> {
         let settings = TaskSettings::from_json(settings)?;
         Ok(TaskEngine {
             folder: OutFolder::open(&settings)?,
             settings,
             query: query.map(str::to_owned),
-            makers: Mutex::default(),
+            processors: Mutex::default(),
             partitions: Mutex::default(),
         })
     }
 
-    /// Checks what [`TaskEngine::open`] would, and makes nothing.
+    /// Checks settings as [`TaskEngine::open`] does, and creates nothing.
     pub fn check(settings: &str) -> Result<(), OpenError> {
         Ok(OutFolder::check(&TaskSettings::from_json(settings)?)?)
     }
 
-    /// Makes a record's file. Whatever the record holds, the answer is a row; an error means that
-    /// this task has to be done again.
+    /// Writes the file of a record. Every record gives a row, whatever it holds; after an error
+    /// Spark has to run the task again.
     pub fn frame(
         &self,
         origin: RecordOrigin<'_>,
         record: &Record<'_>,
     ) -> Result<ResultRow, TaskError> {
-        // A dead letter keeps all headers, but no more than these are read.
+        // Only so many headers are read. A dead letter keeps them all.
         let record = &Record {
             headers: &record.headers[..record.headers.len().min(MAX_HEADERS)],
             ..*record
@@ -119,7 +119,7 @@ impl TaskEngine {
         let frame = match mattebox_wire::read(record) {
             Ok(frame) => frame,
             Err(error) => {
-                // The key tells whose record it was, where it is a camera's name.
+                // The key tells the camera, if it is a camera's name.
                 let camera = record
                     .key
                     .and_then(|key| std::str::from_utf8(key).ok()?.parse().ok());
@@ -129,13 +129,13 @@ impl TaskEngine {
                 });
             }
         };
-        let mut maker = match lock(&self.makers).pop() {
-            Some(maker) => maker,
+        let mut pooled = match lock(&self.processors).pop() {
+            Some(pooled) => pooled,
             None => PooledProcessor::new(&self.settings)?,
         };
-        let made = self.make(&mut maker, &mut partition, origin, record, &frame);
-        if maker.processor.lost().is_none() {
-            lock(&self.makers).push(maker);
+        let made = self.make(&mut pooled, &mut partition, origin, record, &frame);
+        if pooled.processor.lost().is_none() {
+            lock(&self.processors).push(pooled);
         }
         Ok(ResultRow {
             time: Some(frame.time),
@@ -144,13 +144,13 @@ impl TaskEngine {
         })
     }
 
-    /// Reads the settings of single cameras again where their file has changed.
+    /// Reads the settings of single cameras again if their file has changed.
     fn follow_settings(&self, begins_task: bool) {
         let TaskSettings {
             cameras, engine, ..
         } = &self.settings;
         if let Err(error) = cameras.follow(begins_task, Instant::now(), &engine.backgrounds) {
-            // It goes to the executor's log.
+            // This goes to the executor's log.
             eprintln!(
                 "mattebox: ERROR {}; the settings stay as they were",
                 one_line(&error.to_string())
@@ -158,11 +158,11 @@ impl TaskEngine {
         }
     }
 
-    /// Decodes a frame's picture, names the frame and makes its file. Only what can be decoded gets
-    /// a name: no dead letter moves those of others.
+    /// Decodes a frame's picture, names the frame and writes its file. Only a picture that can be
+    /// decoded gets a name, so that dead letters do not change the names of other frames.
     fn make(
         &self,
-        maker: &mut PooledProcessor,
+        pooled: &mut PooledProcessor,
         partition: &mut PartitionState,
         origin: RecordOrigin<'_>,
         record: &Record<'_>,
@@ -170,7 +170,7 @@ impl TaskEngine {
     ) -> Result<ResultRow, TaskError> {
         let settings = &self.settings;
         let own = settings.cameras.of(&frame.camera);
-        let PooledProcessor { processor, picture } = maker;
+        let PooledProcessor { processor, picture } = pooled;
         let span = Span::default();
         let encoded = FramePicture::Encoded(frame.picture());
         let decoded = processor.decode(&own, encoded, &span, picture);
@@ -241,11 +241,11 @@ impl TaskEngine {
             Err(rejection) => ResultRow::dead(rejection.code, rejection.message),
         };
         if row.status == RowStatus::KeptDifferent && partition.is_first_difference(&frame.camera) {
-            // It goes to the executor's log.
+            // This goes to the executor's log.
             eprintln!(
-                "mattebox: WARN camera {}: {} was there with other bytes and is kept (with \
-                 --on-existing overwrite it is replaced); of other files                  of the \
-                 camera this is not said again",
+                "mattebox: WARN camera {}: {} was there with other bytes and is kept \
+                 (--on-existing overwrite replaces it); this is not reported for other files of \
+                 the camera",
                 frame.camera,
                 row.path.as_deref().unwrap_or_default()
             );
@@ -261,8 +261,8 @@ impl TaskEngine {
         })
     }
 
-    /// The records to publish for `row`, which [`TaskEngine::frame`] gave for `record`: none unless
-    /// the settings name topics.
+    /// The records to publish for `row`, the answer of [`TaskEngine::frame`] to `record`: none
+    /// unless the settings name topics.
     pub fn publish<'a>(
         &'a self,
         origin: RecordOrigin<'a>,
@@ -273,14 +273,14 @@ impl TaskEngine {
             return Vec::new();
         };
         if let Some((code, message)) = &row.fault {
-            let letter = DeadLetter {
+            let dead_letter = DeadLetter {
                 code,
                 message,
                 topic: origin.topic,
                 partition: origin.partition,
                 offset: origin.offset,
             };
-            return vec![topics.dead_letter(record, &letter)];
+            return vec![topics.dead_letter(record, &dead_letter)];
         }
         let status = FrameStatus {
             camera: row.camera.as_ref().map(CameraId::as_str),
@@ -310,16 +310,16 @@ impl TaskEngine {
         row.to_bytes(self.settings.picture, &publish)
     }
 
-    /// Where the camera states of a partition lie beside the checkpoint. None: they are files of
-    /// the output folder.
+    /// The folder of a partition's camera states beside the checkpoint. None: they are files of the
+    /// output folder.
     pub fn state_folder(&self, topic: &str, partition: i32) -> Option<String> {
         let root = self.settings.state_dir.as_ref()?;
         Some(state_objects::folder(root, topic, partition))
     }
 
-    /// After [`TaskError::StatesNeeded`]: the names of the objects in the partition's folder.
-    /// Returns the name of the first to give to [`TaskEngine::read_state`]. When there is none any
-    /// more, the record can be given once more.
+    /// Takes the names of the objects in the partition's folder, after [`TaskError::StatesNeeded`].
+    /// Returns the name of the first object to give to [`TaskEngine::read_state`]. Once that
+    /// returns none, the caller gives the record again.
     pub fn list_states(
         &self,
         origin: RecordOrigin<'_>,
@@ -329,7 +329,7 @@ impl TaskEngine {
         lock(&partition).list_states(origin.task, origin.offset, names, &self.folder)
     }
 
-    /// An object's bytes, None where it is gone. Returns the name of the next.
+    /// Takes an object's bytes, None if it is gone. Returns the name of the next object to read.
     pub fn read_state(
         &self,
         origin: RecordOrigin<'_>,
@@ -340,9 +340,9 @@ impl TaskEngine {
         lock(&partition).read_state(origin.task, name, bytes)
     }
 
-    /// A task has ended well: stores what its partition's cameras are remembered by. Where that
-    /// lies beside the checkpoint, the object that is returned is to be created there, and
-    /// [`TaskEngine::stored`] called, before Spark hears of the task's end.
+    /// Stores the states of a partition's cameras after a task that succeeded. If the states lie
+    /// beside the checkpoint, the caller creates the returned object there and calls
+    /// [`TaskEngine::stored`], before Spark hears that the task is done.
     pub fn complete(
         &self,
         topic: &str,
@@ -353,8 +353,8 @@ impl TaskEngine {
         lock(&partition).complete(task, &self.folder, self.settings.keep)
     }
 
-    /// The object of [`TaskEngine::complete`] is there. Returns the names of objects that no task
-    /// can need any more.
+    /// Tells the engine that the object of [`TaskEngine::complete`] exists. Returns the names of
+    /// objects that no task can need any more.
     pub fn stored(&self, topic: &str, partition: i32, task: i64) -> Vec<String> {
         let partition = self.partition(topic, partition);
         lock(&partition).stored(task, self.settings.keep)
@@ -370,7 +370,7 @@ impl TaskEngine {
     }
 }
 
-/// A frame's file, and what it may do to a file that is there.
+/// A frame's file, and the choice for an existing one.
 struct FrameTarget<'a> {
     settings: &'a TaskSettings,
     files: &'a FrameDir,
@@ -380,7 +380,7 @@ struct FrameTarget<'a> {
 }
 
 impl FrameTarget<'_> {
-    /// Writes the file. An error is the disk's: a record that cannot be a frame is a row.
+    /// Writes the file. Errors are those of the disk; a frame that cannot be encoded gives a row.
     fn write(&self, matted: &mut MattedFrame<'_>) -> Result<ResultRow, StoreError> {
         let size = matted.picture().dimensions();
         let encoded = match matted.encode() {
@@ -407,7 +407,7 @@ impl FrameTarget<'_> {
     }
 }
 
-/// The headers of a result: a worker with the same settings gives the same.
+/// The headers of a result, equal to those of a worker with the same settings.
 fn headers(
     settings: &TaskSettings,
     own: &FrameSettings,
@@ -435,8 +435,8 @@ fn headers(
     headers
 }
 
-/// A panic elsewhere does not end the other tasks: what it may have left in a partition is cleared
-/// by the next task.
+/// Also locks after a panic of another task, so that the other tasks go on: the next task clears
+/// the states that it may have left.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

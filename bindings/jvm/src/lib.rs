@@ -8,15 +8,15 @@
 //!
 //! # Layout
 //!
-//! * [`settings`]: what the function is told, as JSON.
-//! * [`engine`]: from a record to a file and a row; [`row`]: what became of the record.
-//! * [`partition`]: what is remembered of a partition's cameras, from task to task; `camera`: one
-//!   of them, and what its frames are called.
-//! * [`state_objects`]: the same as objects beside the query's checkpoint, which Java reads and
+//! * [`settings`]: the settings of the function, as JSON.
+//! * [`engine`]: from a record to a file and a row; [`row`]: the outcome of a record.
+//! * [`partition`]: the states of a partition's cameras, from task to task; `camera`: one camera,
+//!   and the names of its frames.
+//! * [`state_objects`]: these states as objects beside the query's checkpoint, which Java reads and
 //!   writes.
-//! * `camera_file`: the settings of single cameras, whose file may change while tasks run.
-//! * `out_folder`: the output folder, and whose it is.
-//! * `native`: what Java calls.
+//! * `camera_file`: the settings of single cameras, from a file that may change while tasks run.
+//! * `out_folder`: the output folder and its owner.
+//! * `native`: the functions that Java calls.
 //! * `java/`: the function itself, and the loader of this library.
 mod camera;
 mod camera_file;

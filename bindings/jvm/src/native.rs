@@ -1,7 +1,7 @@
-//! What Java calls: the methods of `Native.java`.
+//! The functions that Java calls: the methods of `Native.java`.
 //!
-//! Every method runs inside `with_env`, which catches panics: a fault in here fails a task, never
-//! the executor.
+//! Every method runs inside `with_env`, which catches panics: a bug here fails a task, never the
+//! executor.
 #![allow(
     unsafe_code,
     reason = "names that the JVM looks up must be unmangled, which the compiler cannot check to \
@@ -26,8 +26,8 @@ use std::{
 };
 use thiserror::Error;
 
-/// The engines of this process by their settings and query. The place is the handle that Java has:
-/// nothing that Java passes is an address.
+/// The engines of this process by their settings and query. Java's handle is an index into this
+/// list: Java never passes an address.
 static ENGINES: RwLock<Vec<(EngineKey, Arc<TaskEngine>)>> = RwLock::new(Vec::new());
 
 /// Settings, and the id of a streaming query.
@@ -48,8 +48,7 @@ enum NativeError {
 }
 
 impl NativeError {
-    /// The exception that says whose fault it is: with a `SettingsException` the same would happen
-    /// again, however often it is tried.
+    /// The exception that tells the cause: after a `SettingsException` another try does not help.
     fn class(&self) -> &'static JNIStr {
         match self {
             NativeError::Open(OpenError::Folder(OwnerError::Store(_))) => {
@@ -211,7 +210,7 @@ extern "system" fn Java_io_mattebox_spark_Native_listStates<'c>(
         let topic = topic.try_to_string(env)?;
         let mut listed = Vec::new();
         for place in 0..names.len(env)? {
-            // There may be many, and each would stay until the call ends.
+            // There may be many names, and each would stay in memory until the call ends.
             let name = names.get_element(env, place)?;
             listed.push(name.try_to_string(env)?);
             env.delete_local_ref(name);
@@ -298,7 +297,7 @@ extern "system" fn Java_io_mattebox_spark_Native_stored<'c>(
     old.resolve::<Throw>()
 }
 
-/// A text for Java, null for none.
+/// A text for Java, or null.
 fn string<'c>(env: &mut Env<'c>, text: Option<String>) -> Result<JString<'c>, NativeError> {
     Ok(match text {
         Some(text) => env.new_string(text)?,
@@ -346,7 +345,7 @@ fn unpack(mut packed: &[u8]) -> Option<Vec<mattebox_wire::Header<'_>>> {
     while !packed.is_empty() {
         let name = part(&mut packed)?;
         let value = part(&mut packed)?;
-        // A name that is no text is none of ours.
+        // No header of ours has a name that is no UTF-8.
         if let Some(name) = name.and_then(|name| std::str::from_utf8(name).ok()) {
             headers.push(mattebox_wire::Header { name, value });
         }
@@ -359,7 +358,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers_are_unpacked_and_what_is_cut_off_is_noticed() {
+    fn headers_are_unpacked_and_a_missing_end_is_noticed() {
         let mut packed = Vec::new();
         for part in [Some("a"), Some("12"), Some("b"), None] {
             packed.extend(part.map_or(-1, |p| p.len() as i32).to_be_bytes());

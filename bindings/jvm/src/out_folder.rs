@@ -1,4 +1,4 @@
-//! The output folder of an engine: whose it is, and what lies in it beside the frames.
+//! The output folder of an engine: its owner, and the files in it beside the frames.
 use crate::settings::TaskSettings;
 use mattebox_store::{
     FolderClaim, NameTemplate, Owner, OwnerError, StateStore, StoreError, folder_names,
@@ -6,35 +6,35 @@ use mattebox_store::{
 };
 use std::path::PathBuf;
 
-/// Where what is remembered of cameras lies.
+/// The place of the camera states.
 pub(crate) enum StateLocation {
     /// In files of the output folder.
     Files(StateStore),
     /// In objects beside the checkpoint, which Java reads and writes.
     Objects {
-        /// What a job of an earlier version has left in the output folder.
+        /// The states that a job of an earlier version has left in the output folder.
         former: Option<StateStore>,
     },
 }
 
 /// An output folder that belongs to this job.
 pub(crate) struct OutFolder {
-    /// Where the folders of the cameras are.
+    /// The folder with those of the cameras.
     pub(crate) root: PathBuf,
-    /// How their files are called.
+    /// The names of their files.
     pub(crate) names: NameTemplate,
-    /// What is remembered of cameras.
+    /// The states of the cameras.
     pub(crate) states: StateLocation,
-    /// Which names each session of a camera has.
+    /// The names of each session of a camera.
     pub(crate) journal: FolderJournal,
-    /// Each file is on the disk before it counts as done.
+    /// Each file is on the disk before it counts as written.
     pub(crate) fsync: bool,
     /// Shared with the other executors of the job.
     _claim: FolderClaim,
 }
 
 impl OutFolder {
-    /// Takes the folder for the job, and makes it if it is missing.
+    /// Claims the folder for the job, and creates it if it is missing.
     pub(crate) fn open(settings: &TaskSettings) -> Result<Self, OwnerError> {
         let root = settings.out.clone();
         let claim = FolderClaim::take(&root, &settings.owner())?;
@@ -48,15 +48,15 @@ impl OutFolder {
                 },
                 None => StateLocation::Files(StateStore::open(&root)?.durable(settings.fsync)),
             },
-            // A line is rare, and a lost one could stand for files that are there.
+            // A line is rare, and a lost line could belong to files that exist.
             journal: FolderJournal::new(&root).durable(true),
             fsync: settings.fsync,
             root,
         })
     }
 
-    /// Refuses the folder of another owner, and makes nothing. A driver that cannot look into it
-    /// leaves it to the executors.
+    /// Refuses the folder of another owner, and creates nothing. If the driver cannot open the
+    /// folder, the executors check it.
     pub(crate) fn check(settings: &TaskSettings) -> Result<(), OwnerError> {
         if !Owner::path(&settings.out).exists() {
             return Ok(());
@@ -67,7 +67,7 @@ impl OutFolder {
         }
         match FolderClaim::take(&settings.out, &settings.owner()) {
             Err(OwnerError::Store(StoreError::Io { .. })) => Ok(()),
-            taken => taken.map(drop),
+            claimed => claimed.map(drop),
         }
     }
 }

@@ -1,13 +1,12 @@
-//! One partition of a topic as this executor knows it: what is remembered of its cameras, from
-//! record to record and from task to task.
+//! One partition of a topic in this executor: the states of its cameras, from record to record and
+//! from task to task.
 //!
-//! Spark gives a partition's records to tasks: each task has a span of the log, and a span that
-//! failed is given once more, to this executor or to another one. A span that is done is not given
-//! again once the query's checkpoint says so. So what is remembered is stored at the end of each
-//! task, before Spark hears that it is done, under the offset behind its last record: wherever the
-//! checkpoint lets the log be taken up again, the version for that place is there. Where the job
-//! names a folder beside its checkpoint, it is in objects there ([`state_objects`]), else in files
-//! of the output folder.
+//! Spark gives a partition's records to tasks: each task has a range of the log, and Spark runs a
+//! failed range again, on this executor or on another one. A range that the query's checkpoint
+//! counts as done does not come again. So the states are stored at the end of each task, before
+//! Spark hears that it is done, under the offset after its last record: the version for every
+//! offset at which the checkpoint can resume exists. The states are objects in a folder beside the
+//! checkpoint if the job names one ([`state_objects`]), else files of the output folder.
 use crate::{
     camera::PartitionCamera,
     out_folder::{OutFolder, StateLocation},
@@ -22,67 +21,67 @@ use std::{
 };
 use thiserror::Error;
 
-/// Cameras of a partition, at most: whoever sends pictures under ever new names does not fill the
+/// The most cameras of a partition, so that a sender of ever new camera names does not fill the
 /// memory.
 pub(crate) const MAX_CAMERAS: usize = 1024;
-/// Cameras of a partition that are kept at hand from task to task. More than that are kept while
-/// they have frames.
-const MAX_AT_HAND: usize = 64;
+/// The most idle cameras of a partition that stay decoded from task to task. Cameras with frames in
+/// the task always stay.
+const MAX_IDLE_DECODED: usize = 64;
 
-/// Why a task cannot go on. Spark does it again.
+/// Why a task cannot go on. Spark runs it again.
 #[derive(Debug, Error)]
 pub enum TaskError {
-    /// A file or what is remembered cannot be written or read.
+    /// A file or a state cannot be written or read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The journal cannot say what a frame is called, so that its file could take another's place.
-    #[error("no name can be given to a frame of camera {camera}, and no file is written: {source}")]
+    /// The journal cannot name a frame, whose file could then replace another one.
+    #[error("a frame of camera {camera} cannot get a name, and no file is written: {source}")]
     Journal {
-        /// Whose frame it is.
+        /// The frame's camera.
         camera: CameraId,
-        /// Why.
+        /// The cause.
         source: JournalError,
     },
-    /// Two attempts at once.
+    /// Two attempts at the same task run at once.
     #[error(
-        "task {old} was overtaken by task {new}: the same records are not worked on twice at once \
+        "task {new} has replaced task {old}: two tasks must not process the same records at once \
          (spark.speculation must be off)"
     )]
     Overtaken {
         /// The task that asks.
         old: i64,
-        /// The one that came after it.
+        /// The later task.
         new: i64,
     },
-    /// The task begins at an offset for which the camera states were not read yet:
+    /// The task begins at an offset whose camera states were not read yet: see
     /// [`crate::engine::TaskEngine::list_states`].
     #[error("the camera states of offset {0} were not read")]
     StatesNeeded(i64),
-    /// The tools cannot be made.
+    /// The frame processor cannot be created.
     #[error(transparent)]
     Start(#[from] mattebox_engine::StartError),
 }
 
-/// What is known of the partition.
+/// The state of a partition.
 pub(crate) struct PartitionState {
     stream: GroupPartition,
-    /// What its topic is known by in the names of frames.
+    /// The identity of its topic in the names of frames.
     topic: Arc<str>,
     number: i32,
-    /// The task that has it.
+    /// The task that reads it.
     task: i64,
-    /// The offset behind its last record.
+    /// The offset after its last record.
     next: i64,
-    /// The task has had records and has not ended well: what is known of cameras is not stored.
+    /// The task has read records and is not complete: the states of cameras are not stored.
     is_open: bool,
-    /// Where the last tasks began that ended well.
+    /// The first offsets of the last tasks that succeeded.
     starts: VecDeque<i64>,
     start: i64,
     cameras: HashMap<CameraId, PartitionCamera>,
-    /// What is remembered beside the checkpoint, if it is there.
+    /// The states beside the checkpoint, if the job keeps them there.
     objects: Option<StateObjects>,
-    /// Cameras of which it was said that a file of theirs was kept and differs.
-    told: HashSet<CameraId>,
+    /// Cameras for which a kept file with other bytes was reported.
+    reported: HashSet<CameraId>,
 }
 
 impl PartitionState {
@@ -109,27 +108,27 @@ impl PartitionState {
             start: 0,
             cameras: HashMap::new(),
             objects,
-            told: HashSet::new(),
+            reported: HashSet::new(),
         }
     }
 
-    /// What its topic is known by in the names of frames.
+    /// The identity of its topic in the names of frames.
     pub(crate) fn topic(&self) -> Arc<str> {
         self.topic.clone()
     }
 
-    /// Whether the task has had no record yet.
+    /// Whether the task has read no record yet.
     pub(crate) fn begins(&self, task: i64) -> bool {
         task > self.task
     }
 
-    /// A task has a record. [`TaskError::StatesNeeded`] changes nothing, and the record may be
-    /// given again when the states were read.
+    /// A task begins with a record. [`TaskError::StatesNeeded`] changes nothing, and the caller may
+    /// give the record again after it has read the states.
     pub(crate) fn enter(&mut self, task: i64, offset: i64) -> Result<(), TaskError> {
         self.refuse_overtaken(task)?;
         let is_new = self.begins(task);
-        // Another executor may have had it in between, or the task before came to grief: then only
-        // what is stored counts.
+        // Another executor may have read the partition in between, or the task before failed: then
+        // only the stored states count.
         if (is_new && (self.is_open || offset != self.next)) || offset < self.next {
             if let Some(objects) = &mut self.objects {
                 if !objects.has(offset) {
@@ -155,8 +154,8 @@ impl PartitionState {
         }
     }
 
-    /// These objects are there for a task that begins at `offset`. Returns the name of the first to
-    /// read.
+    /// Takes the names of the objects for a task that begins at `offset`. Returns the name of the
+    /// first object to read.
     pub(crate) fn list_states(
         &mut self,
         task: i64,
@@ -177,8 +176,8 @@ impl PartitionState {
         Ok(objects.list(offset, names, former)?)
     }
 
-    /// The bytes of an object that was asked for, None where it is gone. Returns the name of the
-    /// next.
+    /// Takes the bytes of the requested object, None if it is gone. Returns the name of the next
+    /// object to read.
     pub(crate) fn read_state(
         &mut self,
         task: i64,
@@ -190,8 +189,7 @@ impl PartitionState {
         Ok(objects.and_then(|objects| objects.read(name, bytes)))
     }
 
-    /// What is remembered of a camera before the record at hand. None if there are too many
-    /// cameras.
+    /// The camera's state before the current record. None if there are too many cameras.
     pub(crate) fn track(
         &mut self,
         camera: &CameraId,
@@ -220,17 +218,17 @@ impl PartitionState {
         Ok(Some(tracked))
     }
 
-    /// Whether it is the first time that a file of the camera was kept and differs. Beyond as many
-    /// cameras as are tracked it is not said any more.
+    /// Whether this is the first kept file of the camera with other bytes. Always false once it was
+    /// reported for as many cameras as are tracked.
     pub(crate) fn is_first_difference(&mut self, camera: &CameraId) -> bool {
-        self.told.len() < MAX_CAMERAS && self.told.insert(camera.clone())
+        self.reported.len() < MAX_CAMERAS && self.reported.insert(camera.clone())
     }
 
-    /// The task has ended well: what is known now is stored, before anybody hears of it. Versions
-    /// that Spark no longer can go back to are removed.
+    /// Stores the states after a task that succeeded, before Spark hears of it. Removes the
+    /// versions to which Spark can no longer go back.
     ///
-    /// Where states are objects, the one that is returned is to be created, and then
-    /// [`PartitionState::stored`] called.
+    /// If states are objects, the caller creates the returned object and then calls
+    /// [`PartitionState::stored`].
     pub(crate) fn complete(
         &mut self,
         task: i64,
@@ -244,10 +242,10 @@ impl PartitionState {
             for tracked in self.cameras.values_mut().filter(|tracked| tracked.touched) {
                 tracked.last = self.next;
             }
-            let at_hand = self.cameras.iter();
-            let at_hand =
-                at_hand.map(|(id, camera)| (id, &camera.state, camera.last, camera.touched));
-            let (name, bytes) = objects.object(task, (self.start, self.next), at_hand);
+            let decoded = self.cameras.iter();
+            let decoded =
+                decoded.map(|(id, camera)| (id, &camera.state, camera.last, camera.touched));
+            let (name, bytes) = objects.object(task, (self.start, self.next), decoded);
             return Ok(Some(StateObject {
                 name,
                 bytes,
@@ -262,21 +260,21 @@ impl PartitionState {
                 states.prune(&self.stream, camera, oldest)?;
             }
         }
-        self.set_aside();
+        self.encode_idle();
         self.is_open = false;
         Ok(None)
     }
 
-    /// The object of [`PartitionState::complete`] is there. Returns the names of those that no task
-    /// can need any more.
+    /// The object of [`PartitionState::complete`] exists. Returns the names of the objects that no
+    /// task can need any more.
     pub(crate) fn stored(&mut self, task: i64, keep: usize) -> Vec<String> {
         if task != self.task || !self.is_open {
             return Vec::new();
         }
         self.ended(keep);
-        self.set_aside();
+        self.encode_idle();
         self.is_open = false;
-        // An executor that knows fewer tasks does not know how far Spark can go back.
+        // With fewer tasks, this executor cannot tell how far Spark can go back.
         let oldest = match self.starts.len() < keep {
             true => None,
             false => self.starts.iter().min().copied(),
@@ -292,9 +290,9 @@ impl PartitionState {
         }
     }
 
-    /// Cameras that had no record in the task are at hand no more, if there are many.
-    fn set_aside(&mut self) {
-        let is_many = self.cameras.len() > MAX_AT_HAND;
+    /// Encodes the states of cameras without a record in the task, if there are many cameras.
+    fn encode_idle(&mut self) {
+        let is_many = self.cameras.len() > MAX_IDLE_DECODED;
         let objects = &mut self.objects;
         self.cameras.retain(|id, tracked| {
             let stays = std::mem::take(&mut tracked.touched) || !is_many;
@@ -315,10 +313,10 @@ mod tests {
     use std::{collections::BTreeMap, path::Path};
     use tempfile::TempDir;
 
-    /// What the states of all cameras were at an offset.
+    /// The states of all cameras at an offset.
     type CameraStates = BTreeMap<String, CameraState>;
 
-    /// A folder of states, the output folder, and what the executors of a job do with them.
+    /// A job with its folder of states, its output folder and its executors.
     struct TestJob {
         out: TempDir,
         settings: TaskSettings,
@@ -360,7 +358,7 @@ mod tests {
             PartitionState::new(&self.settings, "t", 0, Some("q"))
         }
 
-        /// As Java does: reads the states when they are needed.
+        /// Reads the states when they are needed, as Java does.
         fn enter(&mut self, executor: &mut PartitionState, task: i64, offset: i64) {
             match executor.enter(task, offset) {
                 Err(TaskError::StatesNeeded(needed)) => assert_eq!(needed, offset),
@@ -378,7 +376,7 @@ mod tests {
             executor.enter(task, offset).unwrap();
         }
 
-        /// A task that reads one record of each of these cameras, and does not end.
+        /// Begins a task that reads one record of each of these cameras, and does not end it.
         fn begin(
             &mut self,
             executor: &mut PartitionState,
@@ -392,7 +390,7 @@ mod tests {
             }
         }
 
-        /// The end of a task. Returns the name of its object.
+        /// Ends a task. Returns the name of its object.
         fn complete(&mut self, executor: &mut PartitionState, task: i64) -> String {
             let keep = self.settings.keep;
             let object = executor.complete(task, &self.folder, keep).unwrap();
@@ -415,7 +413,7 @@ mod tests {
             self.complete(executor, task)
         }
 
-        /// What an executor that knows nothing takes up at an offset, and what was wrong with that.
+        /// The states that a new executor reads at an offset, and the problems of their objects.
         fn take_over(&mut self, offset: i64, cameras: &[&str]) -> (CameraStates, Vec<String>) {
             let mut executor = self.executor();
             self.reads.clear();
@@ -465,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn another_executor_takes_up_all_cameras_where_the_first_ended() {
+    fn another_executor_continues_all_cameras_where_the_first_ended() {
         let mut job = TestJob::new(2);
         let mut first = job.executor();
         let full = job.task(&mut first, 1, 0, &["a", "b", "c", "a"]);
@@ -483,7 +481,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_done_again_is_ignored_and_stays() {
+    fn objects_of_records_that_are_read_again_are_ignored_and_stay() {
         let mut job = TestJob::new(2);
         let mut first = job.executor();
         job.task(&mut first, 1, 0, &["a", "b"]);
@@ -499,7 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_whose_object_was_not_stored_is_done_again_with_the_states_before_it() {
+    fn a_task_whose_object_was_not_stored_runs_again_with_the_states_before_it() {
         let mut job = TestJob::new(2);
         let mut first = job.executor();
         job.task(&mut first, 1, 0, &["a", "b"]);
@@ -513,7 +511,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_told_and_costs_mattes_but_no_name() {
+    fn damage_is_reported_and_costs_mattes_but_no_name() {
         let mut job = TestJob::new(2);
         let mut first = job.executor();
         let full = job.task(&mut first, 1, 0, &["a", "b", "c", "a"]);
@@ -524,12 +522,12 @@ mod tests {
             let middle = bytes.len() / 2;
             bytes[middle] ^= 1;
         };
-        // The cameras of the newer object are as they were.
+        // The cameras of the newer object keep their states.
         damage(job.stored.get_mut(&full).unwrap());
         let (taken, problems) = job.take_over(5, &["a", "b"]);
         assert_eq!(problems, [format!("{full}: it is damaged")]);
         assert!(taken["a"] == known["a"] && taken["b"] != known["b"]);
-        // Whose states the newer one had is not known: none is taken from before it.
+        // The cameras of the newer object are unknown, so no older state is used.
         job.stored = good.clone();
         damage(job.stored.get_mut(&part).unwrap());
         let (taken, problems) = job.take_over(5, &["a", "b"]);
@@ -541,7 +539,7 @@ mod tests {
         let (taken, problems) = job.take_over(5, &["a", "b"]);
         assert!(problems[0].contains("offset 4 is missing"), "{problems:?}");
         assert!(taken["a"] == known["a"] && taken["b"] != known["b"]);
-        // Names go on.
+        // The names continue.
         job.stored.clear();
         job.stored.insert(full.clone(), b"?".to_vec());
         job.names.clear();
@@ -558,7 +556,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_attempt_left_half_written_harms_nothing_when_another_was_well() {
+    fn a_half_written_object_harms_nothing_when_another_attempt_succeeded() {
         let mut job = TestJob::new(2);
         let mut first = job.executor();
         job.task(&mut first, 1, 0, &["a", "b"]);
@@ -569,7 +567,7 @@ mod tests {
             part.replace("-2-", "-9-"),
             part.replace("-2-", "-1-"),
             part.replace("-2-", "-7-").replace(".part", ".full"),
-            // A span that ended elsewhere when it was done again.
+            // A range that ended at another offset when it was read again.
             part.replace("00003-2-", "00002-4-"),
         ] {
             job.stored.insert(left, half.clone());
@@ -579,7 +577,7 @@ mod tests {
     }
 
     #[test]
-    fn full_objects_bound_what_is_read_and_pruning_keeps_what_spark_can_go_back_to() {
+    fn full_objects_bound_the_reads_and_pruning_keeps_what_spark_can_need() {
         for keep in [2, 5] {
             let mut job = TestJob::new(keep);
             let mut executor = job.executor();
@@ -589,7 +587,7 @@ mod tests {
             let mut ends: VecDeque<(i64, CameraStates)> = VecDeque::new();
             let (mut most_reads, mut parts) = (0, 0);
             for task in 0..130 {
-                // More than are kept at hand, once; then few of them at a time.
+                // More cameras than stay decoded, once; then few of them at a time.
                 let few = match task {
                     0 => all.clone(),
                     _ => vec![all[task as usize * 7 % 70], "cam3"],
@@ -597,7 +595,7 @@ mod tests {
                 let name = job.task(&mut executor, task, offset, &few);
                 parts += usize::from(name.ends_with(".part"));
                 offset += few.len() as i64;
-                // Another one that is as the first is at this place.
+                // A new executor has the same states at this offset.
                 let (states, problems) = job.take_over(offset, &all);
                 assert!(problems.is_empty(), "{problems:?}");
                 most_reads = most_reads.max(job.reads.len());
@@ -621,7 +619,7 @@ mod tests {
                 job.stored.len()
             );
         }
-        // Where all cameras have frames, there is nothing to add up.
+        // If all cameras have frames, every object is a full one.
         let mut job = TestJob::new(2);
         let mut executor = job.executor();
         for task in 0..10 {
@@ -631,7 +629,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_version_left_in_the_output_folder_is_taken_over_once() {
+    fn states_of_an_earlier_version_are_read_once_from_the_output_folder() {
         let out = tempfile::tempdir().unwrap();
         let old = settings(out.path(), serde_json::json!({}));
         let folder = OutFolder::open(&old).unwrap();

@@ -1,23 +1,23 @@
-//! What became of a record, and how it crosses to Java.
+//! The outcome of a record, and its form for Java.
 use mattebox_core::frame::{CameraId, FrameNumber, Timestamp};
 use mattebox_wire::{OutgoingRecord, OutgoingValue};
 use std::{fs, path::Path};
 
-/// What became of a frame.
+/// The outcome of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowStatus {
     /// Its file is in place.
     Written,
-    /// Its file was there already, and was left as it was.
+    /// Its file existed already, and was kept.
     Kept,
-    /// A file with its name and other bytes was there, and was left as it was.
+    /// A file with its name and other bytes existed, and was kept.
     KeptDifferent,
     /// It cannot be a frame.
     Dead,
 }
 
 impl RowStatus {
-    /// Its name in rows and in records. Whether a file that was kept differs stands beside it.
+    /// Its name in rows and in records. Another field tells whether a file that was kept differs.
     pub fn name(self) -> &'static str {
         match self {
             RowStatus::Written => "written",
@@ -30,28 +30,28 @@ impl RowStatus {
 /// One row for one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResultRow {
-    /// What became of it.
+    /// The outcome.
     pub status: RowStatus,
-    /// Whose frame it is, where that could be read.
+    /// The frame's camera, if it could be read.
     pub camera: Option<CameraId>,
     /// The number in its file's name.
     pub frame: Option<FrameNumber>,
     /// When it was taken.
     pub time: Option<Timestamp>,
-    /// From then until its file was in place, in microseconds.
+    /// The time from then until its file was in place, in microseconds.
     pub latency_us: Option<i64>,
     /// Width and height in pixels.
     pub size: (u32, u32),
     /// Bytes of the file.
     pub bytes: usize,
-    /// Where the file is.
+    /// The path of the file.
     pub path: Option<String>,
-    /// Why it is dead: a code for programs and a text for people.
+    /// The reason for a dead letter: a code for programs and a text for people.
     pub fault: Option<(&'static str, String)>,
-    /// The encoded picture, if it was asked for or is published.
+    /// The encoded picture, if the settings ask for it or publish it.
     pub picture: Option<Vec<u8>>,
-    /// The headers of the picture's record, where there is a picture here: those that a worker
-    /// gives its results.
+    /// The headers of the picture's record, if there is a picture: the same as those of a worker's
+    /// result.
     pub headers: Vec<(&'static str, String)>,
 }
 
@@ -73,7 +73,7 @@ impl ResultRow {
         }
     }
 
-    /// A frame whose file is in place, at `path` where that is known.
+    /// A frame whose file is in place, at `path` if it is known.
     pub fn in_place(
         status: RowStatus,
         path: Option<&Path>,
@@ -95,20 +95,20 @@ impl ResultRow {
         }
     }
 
-    /// A frame whose file was there before.
+    /// A frame whose file existed before.
     pub fn kept(status: RowStatus, path: Option<&Path>, size: (u32, u32)) -> Self {
         let found = path.and_then(|path| fs::metadata(path).ok());
         let bytes = found.map_or(0, |found| found.len() as usize);
         ResultRow::in_place(status, path, size, bytes)
     }
 
-    /// For `Result.java`: numbers (the smallest `i64` where there is none), width and height,
-    /// whether the file that was kept differs, texts, the picture and its headers, then the records
-    /// to publish. Everything is big-endian, as Java reads it.
+    /// For `Result.java`: numbers (the smallest `i64` for none), width and height, whether the file
+    /// that was kept differs, texts, the picture and its headers, then the records to publish.
+    /// Everything is big-endian, as Java reads it.
     ///
-    /// The picture crosses once, however many columns have it: as a column of the row if
-    /// `picture_column` asks for that, or else within the record that publishes it. The value of
-    /// the record that was read does not cross: Java has it.
+    /// The picture is sent once, also if two columns need it: as a column of the row if
+    /// `picture_column` is set, or else within the record that publishes it. The value of the
+    /// record that was read is not sent: Java has it.
     pub fn to_bytes(&self, picture_column: bool, publish: &[OutgoingRecord<'_>]) -> Vec<u8> {
         let mut out = Packer::with_capacity(1024 + self.picture.as_ref().map_or(0, Vec::len));
         let frame = self.frame.and_then(|frame| i64::try_from(frame.0).ok());
@@ -171,7 +171,7 @@ impl ResultRow {
     }
 }
 
-/// Where Java finds the value of a record to publish: behind this byte, if there is one.
+/// The place of the value of a record to publish: it follows this byte, if there is one.
 const FOLLOWS: u8 = 0;
 /// It is the value of the record that was read.
 const FROM_RECORD: u8 = 1;
@@ -191,7 +191,7 @@ impl Packer {
         self.0.extend(length.to_be_bytes());
     }
 
-    /// A part with its length in front, -1 where there is none.
+    /// A part with its length in front, -1 for none.
     fn part(&mut self, part: Option<&[u8]>) {
         match part {
             Some(part) => {

@@ -1,4 +1,4 @@
-//! What the function is told, as JSON: the last argument of `mattebox(...)` in SQL.
+//! The settings of the function, as JSON: the last argument of `mattebox(...)` in SQL.
 use crate::camera_file::FollowedSettings;
 use mattebox_core::compose::BackgroundSpec;
 use mattebox_engine::{
@@ -18,7 +18,7 @@ use std::{
 };
 use thiserror::Error;
 
-/// Settings that cannot be used. The text names the setting and says what can.
+/// Why a setting cannot be used. The text names the setting and the values that can.
 #[derive(Debug, Error)]
 #[error("setting {name}: {problem}")]
 pub struct SettingsError {
@@ -35,7 +35,7 @@ impl From<SettingError> for SettingsError {
     }
 }
 
-/// Settings of the function alone, as they are written. The others are those of every frame.
+/// The settings of the function alone, unchecked. The others are those of frames.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TaskOptions {
@@ -76,44 +76,43 @@ const TASK_OPTIONS: [&str; 11] = [
     "camera_settings",
 ];
 
-/// What brokers older than Kafka 2.8 give every topic as its id.
+/// The id of every topic with brokers older than Kafka 2.8.
 const NO_TOPIC_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 
 fn keep() -> usize {
     2
 }
 
-/// Checked, with the files that they name read.
+/// Checked settings, with the files that they name.
 pub struct TaskSettings {
     /// The folder of all cameras.
     pub out: PathBuf,
-    /// The name under which the states of cameras are kept.
+    /// The name under which camera states are kept.
     pub group: String,
-    /// What is asked of frames of cameras without settings of their own. Format, network and limits
-    /// are those of every camera.
+    /// The settings of cameras without own ones. Format, network and limits hold for every camera.
     pub frame: Arc<FrameSettings>,
-    /// What is asked of each camera's frames.
+    /// The settings of each camera.
     pub(crate) cameras: FollowedSettings,
     /// The networks and backgrounds.
     pub engine: Engine,
     /// SHA-256 of the network's file.
     pub model_sha256: String,
-    /// What happens to a file that is there.
+    /// The choice for existing files.
     pub on_existing: OnExisting,
-    /// How files are called.
+    /// The template for names of files.
     pub names: NameTemplate,
     /// Each file is on the disk before its row is returned.
     pub fsync: bool,
     /// Rows have the encoded picture and its headers as columns.
     pub picture: bool,
-    /// Rows have the records for these topics.
+    /// Rows have the records to publish to these topics.
     pub publish: Option<PublishTopics>,
-    /// Starts of tasks whose states are kept, so that Spark can go back to them.
+    /// The number of tasks whose states before them are kept, so that Spark can go back to them.
     pub keep: usize,
-    /// The topics that the job reads, with the ids that Kafka gave them, where they are told.
+    /// The topics that the job reads, with their ids in Kafka, if the job gives them.
     pub topics: BTreeMap<String, Option<String>>,
-    /// The folder of camera states beside the checkpoint: any path that Hadoop knows. None: they
-    /// lie in the output folder.
+    /// The folder of camera states beside the checkpoint: any path that Hadoop knows. None: the
+    /// states lie in the output folder.
     pub state_dir: Option<String>,
 }
 
@@ -145,7 +144,7 @@ impl TaskSettings {
             parse("on_existing", own.on_existing.as_deref())?.unwrap_or(OnExisting::Skip);
         if on_existing == OnExisting::Fail {
             return Err(bad("on_existing")(
-                "Spark may make a frame once more, and its file be there: use overwrite or skip",
+                "Spark may process a frame twice, and its file then exists: use overwrite or skip",
             ));
         }
         let engine = Engine::new(&frame);
@@ -175,8 +174,8 @@ impl TaskSettings {
         })
     }
 
-    /// Who the output folder belongs to. A job that does not say which topics it reads is known by
-    /// its group alone.
+    /// The owner of the output folder. A job that does not name its topics is known by its group
+    /// alone.
     pub(crate) fn owner(&self) -> Owner {
         let topics: Vec<&str> = self.topics.keys().map(String::as_str).collect();
         Owner::Spark {
@@ -188,12 +187,12 @@ impl TaskSettings {
         }
     }
 
-    /// What a topic is known by in the names of its frames: something that another topic of the
-    /// same name does not have, or its offsets would stand for the frames of this one.
+    /// The identity of a topic in the journal of names. Another topic of the same name has another
+    /// one: otherwise its offsets would mean the frames of this topic.
     ///
-    /// That is the id that Kafka gave the topic, as the worker writes it. Where the job does not
-    /// tell the id, it is the topic's name with the id of the query, which Spark keeps in the
-    /// query's checkpoint: Spark does not go on with a checkpoint whose topic was made again.
+    /// It is the topic's id in Kafka, as the worker writes it. If the job does not give the id, it
+    /// is the topic's name with the id of the query, which Spark keeps in the query's checkpoint:
+    /// Spark does not continue from a checkpoint whose topic was created again.
     pub(crate) fn topic_identity(&self, topic: &str, query: Option<&str>) -> String {
         let id = self.topics.get(topic).and_then(Option::as_deref);
         match (id.filter(|id| *id != NO_TOPIC_ID), query) {
@@ -203,14 +202,14 @@ impl TaskSettings {
         }
     }
 
-    /// Whether rows need the encoded picture: as a column, or for the topic of pictures.
+    /// Whether rows need the encoded picture, as a column or for the topic of pictures.
     pub(crate) fn needs_picture(&self) -> bool {
         let publish = self.publish.as_ref();
         self.picture || publish.is_some_and(|topics| topics.pictures.is_some())
     }
 }
 
-/// The error of a network that the driver or an executor lacks.
+/// The error for a network that the driver or an executor lacks.
 fn not_here(error: StartError) -> SettingsError {
     let problem = match error {
         StartError::Model { path, reason } => format!("{path}: {reason}"),
@@ -233,7 +232,7 @@ fn parse<T: FromStr<Err: Display>>(
     text.map(|text| text.parse().map_err(bad(name))).transpose()
 }
 
-/// How files are called. There may be several cameras.
+/// Reads the template for names of files. There may be several cameras, so it needs `{camera}`.
 fn names(text: Option<&str>) -> Result<NameTemplate, SettingsError> {
     match text {
         None | Some("number") => Ok(NameTemplate::default()),
@@ -247,7 +246,7 @@ fn names(text: Option<&str>) -> Result<NameTemplate, SettingsError> {
     }
 }
 
-/// A text of several lines as one: an error of TOML without the picture of its line.
+/// Joins the lines of a text. From an error of TOML, it leaves out the quoted line.
 pub(crate) fn one_line(text: &str) -> String {
     let is_picture = |line: &&str| {
         line.trim_start_matches(|c: char| c == ' ' || c.is_ascii_digit())
@@ -260,7 +259,8 @@ pub(crate) fn one_line(text: &str) -> String {
         .join(": ")
 }
 
-/// Files that settings name are files of every machine, and no frame takes their place.
+/// Checks that this machine has the files that the settings name, and that no frame replaces one of
+/// them.
 fn check_files(
     own: &TaskOptions,
     frame: &FrameSettings,
@@ -274,7 +274,7 @@ fn check_files(
         }
         BackgroundChoice::Spec(BackgroundSpec::Video(_)) => {
             return Err(bad("background")(
-                "a task that is done again could not tell which of the video's pictures comes next",
+                "a task that runs again could not tell which picture of the video comes next",
             ));
         }
         _ => {}
@@ -301,7 +301,7 @@ fn check_files(
     }
 }
 
-/// Refuses what this machine cannot read as a file.
+/// Refuses a path that this machine cannot read as a file.
 fn readable(name: &'static str, path: &Path) -> Result<(), SettingsError> {
     local(name, path)?;
     let cannot = |problem: &dyn Display| {
@@ -310,7 +310,7 @@ fn readable(name: &'static str, path: &Path) -> Result<(), SettingsError> {
             path.display()
         ))
     };
-    // Another kind may have no end.
+    // Other kinds of files may have no end.
     match fs::metadata(path) {
         Ok(found) if !found.is_file() => Err(cannot(&"it is not a file")),
         Ok(_) => Ok(()),
@@ -318,8 +318,8 @@ fn readable(name: &'static str, path: &Path) -> Result<(), SettingsError> {
     }
 }
 
-/// Refuses what is not a path of this machine: the file system would take `s3a://bucket/x` for a
-/// folder called `s3a:`.
+/// Refuses a text that is not a path of this machine: the file system would take `s3a://bucket/x`
+/// for a folder called `s3a:`.
 fn local(name: &'static str, path: &Path) -> Result<(), SettingsError> {
     let text = path.to_string_lossy();
     if text.trim().is_empty() {
@@ -345,7 +345,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_out_is_as_in_the_worker() {
+    fn defaults_are_those_of_the_worker() {
         let settings = TaskSettings::from_json(r#"{"out": "/tmp/x", "group": "g"}"#).unwrap();
         assert_eq!(*settings.frame, FrameSettings::default());
         assert!(settings.frame.has_state() && !settings.picture);
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_is_known_by_its_id_or_else_by_its_name_and_the_query() {
+    fn a_topics_identity_is_its_id_or_else_its_name_and_the_query() {
         let open = |topics: &str| {
             let json = format!(r#"{{"out": "/tmp/x", "group": "g", "topics": {topics}}}"#);
             TaskSettings::from_json(&json).unwrap()
@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_named() {
+    fn errors_name_the_setting_or_the_file() {
         for (more, name) in [
             (r#""matte": "none""#, "matte"),
             (r#""background": "video:a.mp4""#, "background"),
@@ -474,7 +474,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_does_not_take_the_place_of_the_background() {
+    fn a_frame_does_not_replace_the_background() {
         let out = tempfile::tempdir().unwrap();
         let background = out.path().join("cam01/frame_000000.png");
         std::fs::create_dir(out.path().join("cam01")).unwrap();

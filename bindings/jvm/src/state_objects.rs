@@ -1,45 +1,43 @@
-//! What is remembered of a partition's cameras, as objects beside the query's checkpoint:
+//! The states of a partition's cameras, as objects beside the query's checkpoint:
 //! `<folder>/<topic>/<partition>/<name>`.
 //!
-//! A task that ends well leaves one object, which is created whole under its own name and never
-//! changed. Java moves its bytes, on any file system that Hadoop knows; what is in them, and which
-//! of them are read and removed, is decided here.
+//! A task that succeeds creates one object, whole and under its final name, which never changes.
+//! Java reads and writes the bytes, on any file system that Hadoop knows; this module decides on
+//! the contents of objects, and on those to read and to remove.
 //!
-//! The object holds the cameras that had records in the task (a full one: every camera that is
-//! known). One that is not full adds to the object that ends where it starts. So a reader goes back
-//! from the place where it begins to the newest full object, link by link, and notices when a link
-//! is missing or damaged.
+//! An object holds the cameras that had records in the task; a full one holds every known camera.
+//! An object that is not full adds to the one that ends where it starts. So a reader goes back from
+//! its offset, object by object, to the newest full one, and notices a missing or damaged object.
 use mattebox_core::frame::CameraId;
 use mattebox_store::{CameraState, StoredState};
 use std::{
     collections::HashMap,
     fmt,
     hash::{BuildHasher, RandomState},
-    str::FromStr,
     sync::LazyLock,
 };
 use thiserror::Error;
 
-/// Cameras that are remembered, at most: those that have been quiet longest are forgotten beyond
-/// that.
-pub(crate) const MAX_REMEMBERED: usize = 1024;
-/// Every object of so many is a full one, at least.
+/// The most cameras with a state. Beyond it, those without records for the longest time are
+/// forgotten.
+pub(crate) const MAX_STATES: usize = 1024;
+/// At least one of so many objects is a full one.
 const FULL_EVERY: usize = 50;
 const MAGIC: [u8; 4] = *b"MBSO";
 const VERSION: u16 = 1;
-/// Each driver counts the attempts at its tasks from 0, so that two of them can have the same
-/// number: this tells executors apart.
+/// Each driver counts the attempts at its tasks from 0, so that two attempts can have the same
+/// number. This number tells executors apart.
 static PROCESS: LazyLock<u32> = LazyLock::new(|| RandomState::new().hash_one("process") as u32);
 
-/// What an object is called: `<end>-<attempt>-<process>.full` or `.part`.
+/// The name of an object: `<end>-<attempt>-<process>.full` or `.part`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ObjectName {
-    /// The offset behind the last record that it stands for.
+    /// The offset after its task's last record.
     end: i64,
-    /// The number of the attempt at the task that made it.
+    /// The number of the attempt that created it.
     attempt: i64,
     process: u32,
-    /// It holds every camera that is known, and adds to no other object.
+    /// It holds every known camera, and adds to no other object.
     is_full: bool,
 }
 
@@ -56,30 +54,26 @@ impl fmt::Display for ObjectName {
     }
 }
 
-impl FromStr for ObjectName {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let parse = || {
-            let (stem, kind) = text.split_once('.')?;
-            let mut parts = stem.split('-');
-            let name = ObjectName {
-                end: parts.next()?.parse().ok()?,
-                attempt: parts.next()?.parse().ok()?,
-                process: u32::from_str_radix(parts.next()?, 16).ok()?,
-                is_full: match kind {
-                    "full" => true,
-                    "part" => false,
-                    _ => return None,
-                },
-            };
-            (parts.next().is_none() && name.to_string() == text).then_some(name)
+impl ObjectName {
+    /// Reads a name. `None`: the text is no name of an object.
+    fn parse(text: &str) -> Option<Self> {
+        let (stem, kind) = text.split_once('.')?;
+        let mut parts = stem.split('-');
+        let name = ObjectName {
+            end: parts.next()?.parse().ok()?,
+            attempt: parts.next()?.parse().ok()?,
+            process: u32::from_str_radix(parts.next()?, 16).ok()?,
+            is_full: match kind {
+                "full" => true,
+                "part" => false,
+                _ => return None,
+            },
         };
-        parse().ok_or(())
+        (parts.next().is_none() && name.to_string() == text).then_some(name)
     }
 }
 
-/// The folder of a partition below that of all states.
+/// The folder of a partition's states, below the folder of all states.
 pub(crate) fn folder(root: &str, topic: &str, partition: i32) -> String {
     let only_dots = topic.bytes().all(|byte| byte == b'.');
     let topic = topic.bytes().fold(String::new(), |mut name, byte| {
@@ -107,39 +101,39 @@ enum ObjectError {
     Topic(String),
 }
 
-/// A camera that has no frames at the moment.
+/// The encoded state of a camera without records in the current task.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct QuietCamera {
-    /// The end of the last task in which it had records.
+struct IdleCamera {
+    /// The end of the last task that had records of it.
     last: i64,
-    /// Of a [`CameraState`].
+    /// The bytes of a [`CameraState`].
     bytes: Vec<u8>,
 }
 
-/// What is in an object.
+/// The contents of an object.
 #[derive(Debug, PartialEq, Eq)]
 struct ObjectContents {
-    /// Where the task began. One that is not full adds to an object that ends there.
+    /// The first offset of the task. An object that is not full adds to one that ends there.
     start: i64,
-    cameras: Vec<(CameraId, QuietCamera)>,
+    cameras: Vec<(CameraId, IdleCamera)>,
 }
 
 impl ObjectContents {
-    /// `MBSO`, version, where its task began, what its topic is known by, the count of cameras; of
-    /// each its id, the end of the last task that had it, its state; a CRC-32 of everything before.
-    /// Numbers are little-endian, and texts have their length in front.
+    /// `MBSO`, version, the first offset of its task, the topic's identity, the count of cameras;
+    /// of each its id, the end of the last task that had it, its state; a CRC-32 of everything
+    /// before. Numbers are little-endian, and texts have their length in front.
     fn to_bytes(&self, topic: &str) -> Vec<u8> {
-        let size = self.cameras.iter().map(|(_, quiet)| quiet.bytes.len() + 64);
+        let size = self.cameras.iter().map(|(_, idle)| idle.bytes.len() + 64);
         let mut bytes = Vec::with_capacity(size.sum::<usize>() + topic.len() + 64);
         bytes.extend(MAGIC);
         bytes.extend(VERSION.to_le_bytes());
         bytes.extend(self.start.to_le_bytes());
         part(&mut bytes, topic.as_bytes());
         bytes.extend((self.cameras.len() as u32).to_le_bytes());
-        for (camera, quiet) in &self.cameras {
+        for (camera, idle) in &self.cameras {
             part(&mut bytes, camera.as_str().as_bytes());
-            bytes.extend(quiet.last.to_le_bytes());
-            part(&mut bytes, &quiet.bytes);
+            bytes.extend(idle.last.to_le_bytes());
+            part(&mut bytes, &idle.bytes);
         }
         let sum = crc32fast::hash(&bytes);
         bytes.extend(sum.to_le_bytes());
@@ -182,7 +176,7 @@ fn part(bytes: &mut Vec<u8>, part: &[u8]) {
     bytes.extend(part);
 }
 
-/// Reads what [`ObjectContents::to_bytes`] wrote.
+/// Reads the bytes of [`ObjectContents::to_bytes`].
 struct ObjectReader<'a>(&'a [u8]);
 
 impl<'a> ObjectReader<'a> {
@@ -211,44 +205,43 @@ impl<'a> ObjectReader<'a> {
         std::str::from_utf8(self.part()?).ok()
     }
 
-    fn camera(&mut self) -> Option<(CameraId, QuietCamera)> {
+    fn camera(&mut self) -> Option<(CameraId, IdleCamera)> {
         let camera = self.text()?.parse().ok()?;
         let last = self.number()?;
         let bytes = self.part()?.to_vec();
-        Some((camera, QuietCamera { last, bytes }))
+        Some((camera, IdleCamera { last, bytes }))
     }
 }
 
-/// Objects that are being read, for a task that begins at an offset which this executor does not
-/// know.
+/// The objects that are read for a task that begins at an offset without known states.
 #[derive(Debug, Default)]
 struct ObjectLoading {
     offset: i64,
-    /// Those that may be read, the best one last: they end at or before the offset, later ends
-    /// count more, and of those with one end the full ones, then later attempts. Objects that end
-    /// behind the offset stand for work that is done again.
+    /// The objects that may be read, the best one last. They end at or before the offset; a later
+    /// end is better, then a full object, then a later attempt. Objects that end after the offset
+    /// are of records that are processed again.
     candidates: Vec<ObjectName>,
-    /// Where the object has to end that is looked for. None: the first one may end anywhere.
+    /// The end of the next object to read. None: the first one may have any end.
     link: Option<i64>,
-    /// The one that is being read.
+    /// The object that was requested.
     at: Option<ObjectName>,
-    /// All that is needed was read.
+    /// All needed objects are read.
     is_done: bool,
-    found: HashMap<CameraId, QuietCamera>,
+    found: HashMap<CameraId, IdleCamera>,
     /// Objects that cannot be used, and why.
     problems: Vec<String>,
 }
 
 impl ObjectLoading {
-    /// The next one to read. None: it is done.
+    /// The next object to read. None: all are read.
     fn next(&mut self) -> Option<String> {
         while !self.is_done
             && let Some(name) = self.candidates.pop()
         {
             match self.link {
-                // It is older than what was looked for: nothing is known of the time between.
+                // The needed object is missing, and this one is older.
                 Some(link) if name.end < link => break,
-                // An attempt that others have replaced.
+                // Another attempt has replaced this one.
                 Some(link) if name.end > link => {}
                 _ => {
                     self.link = Some(name.end);
@@ -267,8 +260,8 @@ impl ObjectLoading {
             .and_then(|bytes| ObjectContents::from_bytes(bytes, topic));
         match contents {
             Ok(contents) => {
-                for (camera, quiet) in contents.cameras {
-                    self.found.entry(camera).or_insert(quiet);
+                for (camera, idle) in contents.cameras {
+                    self.found.entry(camera).or_insert(idle);
                 }
                 self.link = Some(contents.start);
                 self.is_done = name.is_full;
@@ -278,20 +271,20 @@ impl ObjectLoading {
     }
 }
 
-/// An object to create, before Spark hears that its task is done.
+/// An object to create before Spark hears that its task is done.
 #[derive(Debug)]
 pub struct StateObject {
-    /// What it is to be called.
+    /// Its name.
     pub name: String,
-    /// What it holds.
+    /// Its bytes.
     pub bytes: Vec<u8>,
-    /// It is to be on the disk before its task is done, where the file system can say so.
+    /// It has to be on the disk before its task is done, if the file system can sync.
     pub sync: bool,
 }
 
 impl StateObject {
-    /// For `States.java`: whether it is to be synced, the length of the name, the name, and what
-    /// the object holds. Numbers are big-endian, as Java reads them.
+    /// For `States.java`: whether to sync it, the length of the name, the name, and the object's
+    /// bytes. Numbers are big-endian, as Java reads them.
     pub fn pack(&self) -> Vec<u8> {
         let mut packed = Vec::with_capacity(5 + self.name.len() + self.bytes.len());
         packed.push(u8::from(self.sync));
@@ -302,29 +295,29 @@ impl StateObject {
     }
 }
 
-/// What is remembered of a partition's cameras in objects.
+/// The states of a partition's cameras in objects.
 #[derive(Debug, Default)]
 pub(crate) struct StateObjects {
-    /// What its topic is known by.
+    /// The identity of its topic.
     topic: String,
-    /// Where they are, for people.
+    /// The folder, for messages.
     folder: String,
     loading: Option<ObjectLoading>,
-    /// Cameras that are not at hand.
-    quiet: HashMap<CameraId, QuietCamera>,
+    /// The encoded states of idle cameras.
+    idle: HashMap<CameraId, IdleCamera>,
     /// Objects that this executor has seen or made.
     known: Vec<ObjectName>,
-    /// Those that it made itself, the oldest first.
+    /// Objects that it created itself, the oldest first.
     own: Vec<ObjectName>,
-    /// Objects and cameras in them since the last full one; None: there is none yet that the next
-    /// one could add to.
+    /// The number of objects, and of cameras in them, since the last full one. None: there is no
+    /// full one yet to which the next could add.
     since_full: Option<(usize, usize)>,
-    /// It is being created.
+    /// The object that Java is creating.
     pending: Option<(ObjectName, usize)>,
 }
 
 impl StateObjects {
-    /// Those in a folder, which is named to people only.
+    /// Creates one without states. `folder` is for messages only.
     pub(crate) fn new(folder: String, topic: &str) -> Self {
         StateObjects {
             topic: topic.to_owned(),
@@ -333,16 +326,16 @@ impl StateObjects {
         }
     }
 
-    /// Whether everything was read that a task needs which begins at this offset.
+    /// Whether all objects were read for a task that begins at this offset.
     pub(crate) fn has(&self, offset: i64) -> bool {
         let loading = self.loading.as_ref();
         loading.is_some_and(|loading| loading.is_done && loading.offset == offset)
     }
 
-    /// A task begins at `offset`, and these objects are there. Returns the name of the first to
-    /// read.
+    /// Takes the names of the objects for a task that begins at `offset`. Returns the name of the
+    /// first object to read.
     ///
-    /// Where none is for that place or before it, `former` gives what an earlier version of the
+    /// If no object ends there or before, `former` gives the states that an earlier version of the
     /// program has stored.
     pub(crate) fn list<E>(
         &mut self,
@@ -350,7 +343,10 @@ impl StateObjects {
         names: &[String],
         former: impl FnOnce() -> Result<Vec<(CameraId, i64, Vec<u8>)>, E>,
     ) -> Result<Option<String>, E> {
-        self.known = names.iter().filter_map(|name| name.parse().ok()).collect();
+        self.known = names
+            .iter()
+            .filter_map(|name| ObjectName::parse(name))
+            .collect();
         let mut candidates = self.known.clone();
         candidates.retain(|name| name.end <= offset);
         candidates.sort_by_key(|name| (name.end, name.is_full, name.attempt, name.process));
@@ -359,8 +355,8 @@ impl StateObjects {
             ..ObjectLoading::default()
         };
         if candidates.is_empty() {
-            let quiet = |(camera, last, bytes)| (camera, QuietCamera { last, bytes });
-            loading.found = former()?.into_iter().map(quiet).collect();
+            let idle = |(camera, last, bytes)| (camera, IdleCamera { last, bytes });
+            loading.found = former()?.into_iter().map(idle).collect();
             loading.is_done = true;
         }
         loading.candidates = candidates;
@@ -369,11 +365,11 @@ impl StateObjects {
         Ok(next)
     }
 
-    /// The bytes of an object that was asked for, None where it is gone. Returns the name of the
-    /// next.
+    /// Takes the bytes of the requested object, None if it is gone. Returns the name of the next
+    /// object to read.
     pub(crate) fn read(&mut self, name: &str, bytes: Option<&[u8]>) -> Option<String> {
         let loading = self.loading.as_mut()?;
-        // Another attempt may have asked for another one in between.
+        // Another attempt may have requested another object in between.
         let at = loading.at.take_if(|at| at.to_string() == name)?;
         loading.read(at, bytes, &self.topic);
         let next = loading.next();
@@ -381,8 +377,8 @@ impl StateObjects {
             let lost = match loading.is_done {
                 true => "another object has the same states",
                 false => {
-                    "cameras without a newer state begin their mattes again, and their frames are \
-                     named as the journal says"
+                    "cameras without a newer state begin their mattes again, and the journal names \
+                     their frames"
                 }
             };
             if !loading.is_done && loading.problems.is_empty() {
@@ -392,7 +388,7 @@ impl StateObjects {
                 ));
             }
             for problem in &loading.problems {
-                // It goes to the executor's log.
+                // This goes to the executor's log.
                 eprintln!(
                     "mattebox: WARN camera states of offset {} in {} cannot be read: {problem}: \
                      {lost}",
@@ -404,73 +400,73 @@ impl StateObjects {
         next
     }
 
-    /// What is wrong with the objects that were read last.
+    /// The problems of the objects that were read last.
     #[cfg(test)]
     pub(crate) fn problems(&self) -> Vec<String> {
         let loading = self.loading.as_ref();
         loading.map_or_else(Vec::new, |loading| loading.problems.clone())
     }
 
-    /// A task begins with what was read, and everything else is forgotten.
+    /// Begins a task with the states that were read, and forgets everything else.
     pub(crate) fn begin(&mut self) {
         let found = self
             .loading
             .as_mut()
             .map(|it| std::mem::take(&mut it.found));
-        self.quiet = found.unwrap_or_default();
+        self.idle = found.unwrap_or_default();
         self.loading = None;
         self.since_full = None;
         self.pending = None;
-        self.forget(MAX_REMEMBERED);
+        self.forget(MAX_STATES);
     }
 
-    /// What is remembered of a camera, and the end of the last task that had it. From now on the
-    /// camera is at hand.
+    /// Removes and returns the state of a camera, and the end of the last task that had it.
     pub(crate) fn take(&mut self, camera: &CameraId) -> (StoredState, i64) {
-        let Some(quiet) = self.quiet.remove(camera) else {
+        let Some(idle) = self.idle.remove(camera) else {
             return (StoredState::Missing, i64::MIN);
         };
-        let state = match CameraState::from_bytes(&quiet.bytes) {
+        let state = match CameraState::from_bytes(&idle.bytes) {
             Ok(state) => StoredState::Known(Box::new(state)),
             Err(error) => StoredState::Unreadable {
                 problem: format!("{}: {error}", self.folder),
             },
         };
-        (state, quiet.last)
+        (state, idle.last)
     }
 
-    /// The camera is at hand no more.
+    /// Stores the state of a camera that is idle now.
     pub(crate) fn put(&mut self, camera: CameraId, state: &CameraState, last: i64) {
         let bytes = state.to_bytes();
-        self.quiet.insert(camera, QuietCamera { last, bytes });
+        self.idle.insert(camera, IdleCamera { last, bytes });
     }
 
-    /// The object of a task that read from `start` to before `end`. `at_hand` are the cameras at
-    /// hand: their states, the ends of the last tasks that had them, and whether this one had them.
+    /// The object of a task that read the offsets from `start` to before `end`. `decoded` are the
+    /// cameras whose states are decoded: their states, the ends of the last tasks that had them,
+    /// and whether this task had them.
     pub(crate) fn object<'a>(
         &mut self,
         attempt: i64,
         (start, end): (i64, i64),
-        at_hand: impl Iterator<Item = (&'a CameraId, &'a CameraState, i64, bool)> + Clone,
+        decoded: impl Iterator<Item = (&'a CameraId, &'a CameraState, i64, bool)> + Clone,
     ) -> (String, Vec<u8>) {
-        let there = at_hand.clone().count();
-        self.forget(MAX_REMEMBERED.saturating_sub(there));
-        let all = there + self.quiet.len();
-        let touched = at_hand.clone().filter(|(.., touched)| *touched).count();
+        let there = decoded.clone().count();
+        self.forget(MAX_STATES.saturating_sub(there));
+        let all = there + self.idle.len();
+        let touched = decoded.clone().filter(|(.., touched)| *touched).count();
         let is_full = touched == all
             || self.since_full.is_none_or(|(objects, cameras)| {
                 objects + 1 >= FULL_EVERY || cameras + touched > all
             });
-        let mut cameras: Vec<(CameraId, QuietCamera)> = at_hand
+        let mut cameras: Vec<(CameraId, IdleCamera)> = decoded
             .filter(|(.., touched)| is_full || *touched)
             .map(|(camera, state, last, _)| {
                 let bytes = state.to_bytes();
-                (camera.clone(), QuietCamera { last, bytes })
+                (camera.clone(), IdleCamera { last, bytes })
             })
             .collect();
         if is_full {
-            let quiet = self.quiet.iter();
-            cameras.extend(quiet.map(|(camera, quiet)| (camera.clone(), quiet.clone())));
+            let idle = self.idle.iter();
+            cameras.extend(idle.map(|(camera, idle)| (camera.clone(), idle.clone())));
         }
         cameras.sort_by(|(a, _), (b, _)| a.as_str().cmp(b.as_str()));
         let name = ObjectName {
@@ -487,8 +483,8 @@ impl StateObjects {
         )
     }
 
-    /// The object is created. Spark goes back to no place before `oldest`, where that is known;
-    /// returns the names of those that nobody can need any more.
+    /// Notes that the object exists. Spark never goes back before `oldest`, if that is known.
+    /// Returns the names of the objects that no task can need any more.
     pub(crate) fn stored(&mut self, oldest: Option<i64>) -> Vec<String> {
         let Some((name, touched)) = self.pending.take() else {
             return Vec::new();
@@ -499,7 +495,7 @@ impl StateObjects {
         };
         self.known.push(name.clone());
         self.own.push(name);
-        // Only of its own objects is it known for sure which of them add to which.
+        // Only for its own objects this executor knows for certain which add to which.
         let full = oldest.and_then(|oldest| {
             let own = self.own.iter();
             own.filter(|name| name.is_full && name.end <= oldest)
@@ -516,26 +512,22 @@ impl StateObjects {
         old.iter().map(ObjectName::to_string).collect()
     }
 
-    /// Keeps so many quiet cameras, those that had records last.
+    /// Keeps the states of so many idle cameras, those that had records last.
     fn forget(&mut self, most: usize) {
-        let Some(more) = self.quiet.len().checked_sub(most).filter(|more| *more > 0) else {
+        let Some(more) = self.idle.len().checked_sub(most).filter(|more| *more > 0) else {
             return;
         };
-        let mut ages: Vec<_> = self
-            .quiet
-            .iter()
-            .map(|(id, quiet)| (quiet.last, id))
-            .collect();
+        let mut ages: Vec<_> = self.idle.iter().map(|(id, idle)| (idle.last, id)).collect();
         ages.sort_by(|(a, x), (b, y)| a.cmp(b).then_with(|| x.as_str().cmp(y.as_str())));
         let forgotten: Vec<CameraId> = ages[..more].iter().map(|(_, id)| (*id).clone()).collect();
         for camera in &forgotten {
-            self.quiet.remove(camera);
+            self.idle.remove(camera);
         }
-        // It goes to the executor's log.
+        // This goes to the executor's log.
         eprintln!(
-            "mattebox: WARN {}: the states of {more} cameras that have been quiet longest are \
+            "mattebox: WARN {}: the states of {more} cameras that have been idle longest are \
              forgotten, since there are more than \
-             {MAX_REMEMBERED} cameras; if they come back their mattes begin again: {} and others",
+             {MAX_STATES} cameras; if they come back their mattes begin again: {} and others",
             self.folder, forgotten[0]
         );
     }
@@ -546,7 +538,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_says_what_the_object_stands_for_and_sorts_by_that() {
+    fn a_name_tells_the_objects_records_and_sorts_by_them() {
         let name = ObjectName {
             end: 1234,
             attempt: 17,
@@ -554,7 +546,7 @@ mod tests {
             is_full: true,
         };
         assert_eq!(name.to_string(), "00000000000000001234-17-000000ab.full");
-        assert_eq!(name.to_string().parse(), Ok(name));
+        assert_eq!(ObjectName::parse(&name.to_string()), Some(name));
         for other in [
             "",
             "1234-17-000000ab.full",
@@ -564,7 +556,7 @@ mod tests {
             ".00000000000000001234-17-000000ab.full.crc",
             "00000000000000001234-17.full",
         ] {
-            assert!(other.parse::<ObjectName>().is_err(), "{other}");
+            assert!(ObjectName::parse(other).is_none(), "{other}");
         }
     }
 
@@ -579,7 +571,7 @@ mod tests {
     fn contents_are_read_back_and_damage_is_noticed() {
         let camera = |id: &str, last, bytes: &[u8]| {
             let bytes = bytes.to_vec();
-            (id.parse().unwrap(), QuietCamera { last, bytes })
+            (id.parse().unwrap(), IdleCamera { last, bytes })
         };
         let contents = ObjectContents {
             start: 5,
@@ -610,9 +602,9 @@ mod tests {
     }
 
     #[test]
-    fn the_cameras_that_have_been_quiet_longest_are_forgotten() {
+    fn the_cameras_that_have_been_idle_longest_are_forgotten() {
         let mut objects = StateObjects::new("f".to_owned(), "t");
-        let states = (0..MAX_REMEMBERED as i64 + 3).map(|n| {
+        let states = (0..MAX_STATES as i64 + 3).map(|n| {
             let camera = format!("cam{n}").parse().unwrap();
             (camera, n, Vec::new())
         });
@@ -621,10 +613,10 @@ mod tests {
         assert_eq!(next, Ok(None));
         assert!(objects.has(5) && !objects.has(6));
         objects.begin();
-        assert_eq!(objects.quiet.len(), MAX_REMEMBERED);
+        assert_eq!(objects.idle.len(), MAX_STATES);
         assert!((0..3).all(|n| {
             !objects
-                .quiet
+                .idle
                 .contains_key(&format!("cam{n}").parse().unwrap())
         }));
     }

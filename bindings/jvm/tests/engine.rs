@@ -1,5 +1,5 @@
-//! What Spark may do to the function: tasks that fail, tasks that are done again, executors that
-//! change. The files stay the same.
+//! Spark's failures: tasks that fail, tasks that run again, executors that change. The files stay
+//! the same.
 use image::{Rgb, RgbImage};
 use mattebox_core::{
     codec::JpegEncoder,
@@ -41,17 +41,17 @@ fn record(engine: &TaskEngine, task: i64, offset: i64) -> ResultRow {
     record_of(engine, task, offset, camera, number, offset)
 }
 
-/// A camera's frame, taken `moment` twenty-fifths of a second after the first.
+/// A camera's frame, taken `tick` twenty-fifths of a second after the first.
 fn record_of(
     engine: &TaskEngine,
     task: i64,
     offset: i64,
     camera: &str,
     number: u64,
-    moment: i64,
+    tick: i64,
 ) -> ResultRow {
     let value = jpeg(number);
-    value_of(engine, task, offset, camera, number, moment, &value)
+    value_of(engine, task, offset, camera, number, tick, &value)
 }
 
 /// A record of a camera with this value.
@@ -61,13 +61,13 @@ fn value_of(
     offset: i64,
     camera: &str,
     number: u64,
-    moment: i64,
+    tick: i64,
     value: &[u8],
 ) -> ResultRow {
     let time = format!(
         "2026-01-01T00:00:{:02}.{:03}000Z",
-        moment / 25,
-        moment % 25 * 40
+        tick / 25,
+        tick % 25 * 40
     );
     let id = format!("{camera}/s/{number}");
     let sequence = number.to_string();
@@ -105,7 +105,7 @@ fn value_of(
 
 fn span(engine: &TaskEngine, task: i64, offsets: std::ops::Range<i64>) {
     for offset in offsets {
-        // A frame that is made again has its file already, and gives the same bytes.
+        // A frame that is processed again has its file already, and gives the same bytes.
         let row = record(engine, task, offset);
         assert!(
             matches!(row.status, RowStatus::Written | RowStatus::Kept),
@@ -130,7 +130,7 @@ fn files(out: &Path) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-fn undisturbed() -> BTreeMap<String, Vec<u8>> {
+fn files_without_failures() -> BTreeMap<String, Vec<u8>> {
     let out = tempfile::tempdir().unwrap();
     let engine = engine(out.path());
     span(&engine, 1, 0..40);
@@ -146,25 +146,31 @@ fn tasks_that_follow_each_other_give_the_files_of_one() {
         span(&engine, task, offsets);
         engine.complete("t", 0, task).unwrap();
     }
-    assert!(files(out.path()) == undisturbed(), "the files differ");
+    assert!(
+        files(out.path()) == files_without_failures(),
+        "the files differ"
+    );
 }
 
 #[test]
-fn a_task_that_failed_is_done_again_with_the_same_bytes() {
+fn a_failed_task_runs_again_with_the_same_bytes() {
     let out = tempfile::tempdir().unwrap();
     let engine = engine(out.path());
     span(&engine, 1, 0..15);
     engine.complete("t", 0, 1).unwrap();
-    // This one does not end well, nor does its second attempt, which comes further.
+    // This task fails, and so does its second attempt, which reads more records.
     span(&engine, 2, 15..20);
     span(&engine, 3, 15..27);
     span(&engine, 4, 15..40);
     engine.complete("t", 0, 4).unwrap();
-    assert!(files(out.path()) == undisturbed(), "the files differ");
+    assert!(
+        files(out.path()) == files_without_failures(),
+        "the files differ"
+    );
 }
 
 #[test]
-fn another_executor_goes_on_where_the_first_was_killed() {
+fn another_executor_continues_where_the_first_was_killed() {
     let out = tempfile::tempdir().unwrap();
     let first = engine(out.path());
     span(&first, 1, 0..11);
@@ -174,17 +180,20 @@ fn another_executor_goes_on_where_the_first_was_killed() {
     let second = engine(out.path());
     span(&second, 3, 11..30);
     second.complete("t", 0, 3).unwrap();
-    // Back on an executor that knows the partition from long ago.
+    // Back on an executor that had the partition before.
     let third = engine(out.path());
     span(&third, 4, 30..35);
     third.complete("t", 0, 4).unwrap();
     span(&second, 5, 35..40);
     second.complete("t", 0, 5).unwrap();
-    assert!(files(out.path()) == undisturbed(), "the files differ");
+    assert!(
+        files(out.path()) == files_without_failures(),
+        "the files differ"
+    );
 }
 
 #[test]
-fn a_batch_whose_end_spark_did_not_hear_of_is_done_again_with_the_same_bytes() {
+fn a_batch_whose_end_spark_did_not_hear_of_runs_again_with_the_same_bytes() {
     let out = tempfile::tempdir().unwrap();
     let engine = engine(out.path());
     for (task, offsets) in [(1, 0..10), (2, 10..20), (3, 20..30)] {
@@ -194,11 +203,14 @@ fn a_batch_whose_end_spark_did_not_hear_of_is_done_again_with_the_same_bytes() {
     // The driver was killed before the checkpoint had the last batch.
     span(&engine, 4, 20..40);
     engine.complete("t", 0, 4).unwrap();
-    assert!(files(out.path()) == undisturbed(), "the files differ");
+    assert!(
+        files(out.path()) == files_without_failures(),
+        "the files differ"
+    );
 }
 
 #[test]
-fn what_spark_no_longer_can_go_back_to_is_removed() {
+fn states_that_spark_cannot_need_any_more_are_removed() {
     let out = tempfile::tempdir().unwrap();
     let engine = engine(out.path());
     for task in 0..10 {
@@ -300,7 +312,7 @@ fn a_published_picture_has_the_headers_of_a_workers_result() {
 }
 
 #[test]
-fn each_camera_has_its_own_settings_as_the_file_has_them_where_a_task_begins() {
+fn each_camera_has_the_settings_of_the_file_at_the_beginning_of_a_task() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("cameras.toml");
     let open = |out: &str, background: &str, file: Option<&Path>| {
@@ -338,8 +350,7 @@ fn each_camera_has_its_own_settings_as_the_file_has_them_where_a_task_begins() {
     }
 }
 
-/// A row with its records to publish, read as `Result.java` reads it: the picture column, then
-/// topic, key, value and names of headers of each record.
+/// A row with its records to publish, read as `Result.java` reads it.
 struct UnpackedRow {
     status: String,
     picture: Option<Vec<u8>>,
@@ -471,23 +482,23 @@ fn a_row_carries_the_records_to_publish_and_the_picture_once() {
     assert_eq!(picture.value, PublishedValue::Bytes(Some(file())));
     assert_eq!(picture.headers.len(), 11);
 
-    // As a column too: the record only names it.
+    // With a picture column, the record refers to that column.
     let row = pack(&open(r#", "picture": true"#, 1 << 20), &record);
     assert_eq!((row.picture, row.headers), (Some(file()), 11));
     assert_eq!(row.publish[1].value, PublishedValue::PictureColumn);
     assert_eq!(row.publish[1].headers.len(), 11);
 
-    // A dead letter has every header of its record, and its value is the one that Java has.
+    // A dead letter has every header of its record, and its value is the one that Java holds.
     let row = pack(&open("", 10), &record);
-    let letter = &row.publish[1];
-    assert_eq!(letter.topic, "t.dead");
+    let dead_letter = &row.publish[1];
+    assert_eq!(dead_letter.topic, "t.dead");
     assert_eq!(
-        (&letter.value, letter.headers.len()),
+        (&dead_letter.value, dead_letter.headers.len()),
         (&PublishedValue::OfRecord, 105)
     );
     let code = Some(b"result-too-large".to_vec());
     assert_eq!(
-        letter.headers[100],
+        dead_letter.headers[100],
         ("mattebox-error-code".to_owned(), code)
     );
     for (value, expected) in [
@@ -504,10 +515,10 @@ fn a_row_carries_the_records_to_publish_and_the_picture_once() {
         };
         let row = pack(&open("", 1 << 20), &record);
         assert_eq!((row.status.as_str(), row.publish.len()), ("dead", 1));
-        let letter = &row.publish[0];
-        assert_eq!(letter.key.as_deref(), Some(&b"left"[..]));
+        let dead_letter = &row.publish[0];
+        assert_eq!(dead_letter.key.as_deref(), Some(&b"left"[..]));
         assert_eq!(
-            (&letter.value, letter.headers.len()),
+            (&dead_letter.value, dead_letter.headers.len()),
             (&expected.0, expected.1)
         );
     }
@@ -625,7 +636,7 @@ fn state_that_cannot_be_read_replaces_no_file() {
 }
 
 #[test]
-fn states_beside_the_checkpoint_are_asked_for_before_the_first_record() {
+fn states_beside_the_checkpoint_are_requested_before_the_first_record() {
     let out = tempfile::tempdir().unwrap();
     let json = format!(
         r#"{{"out": {:?}, "group": "test", "state_dir": "hdfs://h/c/mattebox-state"}}"#,
@@ -655,7 +666,8 @@ fn states_beside_the_checkpoint_are_asked_for_before_the_first_record() {
     let object = engine.complete("t", 0, 7).unwrap().unwrap();
     assert!(object.name.starts_with("00000000000000000008-7-") && !object.sync);
     assert!(engine.stored("t", 0, 7).is_empty());
-    // The next task goes on from memory; one at another place needs what is stored.
+    // The next task continues with the states in memory; one at another offset needs the stored
+    // ones.
     engine.frame(origin(8, 8), &record).unwrap();
     let names = [object.name.clone()];
     assert!(engine.frame(origin(9, 8), &record).is_err());
@@ -669,7 +681,7 @@ fn states_beside_the_checkpoint_are_asked_for_before_the_first_record() {
 }
 
 #[test]
-fn what_is_a_dead_letter_moves_no_name() {
+fn a_dead_letter_changes_no_name() {
     let out = tempfile::tempdir().unwrap();
     let engine = engine(out.path());
     for (offset, (number, value, code)) in (0..).zip([

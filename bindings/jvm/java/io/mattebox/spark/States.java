@@ -25,8 +25,8 @@ import scala.Tuple2;
 
 /**
  * Camera states beside the query's checkpoint: objects on any file system that Hadoop knows. An
- * object is created under its final name, and never renamed or changed. The core decides what an
- * object holds, and which objects are read and removed.
+ * object is created under its final name, and never renamed or changed. The core decides on the
+ * contents of objects, and on those to read and to remove.
  */
 final class States {
     private States() {}
@@ -167,8 +167,8 @@ final class States {
         return settings;
     }
 
-    private static MatteboxException failed(String what, Path folder, IOException e) {
-        String text = "cannot " + what + " camera states in " + plain(folder) + ": ";
+    private static MatteboxException failed(String action, Path folder, IOException e) {
+        String text = "cannot " + action + " camera states in " + plain(folder) + ": ";
         return new MatteboxException(text + e.getMessage(), e);
     }
 
