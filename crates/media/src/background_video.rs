@@ -14,8 +14,8 @@ pub struct BackgroundVideos {
 }
 
 impl BackgroundVideos {
-    /// The options are those of the camera only in how to read: a background is the whole video,
-    /// over and over, at its own rate.
+    /// Takes from the camera's options only how to read. A background is the whole video, over and
+    /// over, at its own rate.
     pub fn new(options: &SourceOptions) -> Self {
         BackgroundVideos {
             options: SourceOptions {

@@ -1,8 +1,8 @@
-//! Where pictures come from and where they go: FFmpeg, files, folders, pipes.
+//! Sources and sinks of pictures: FFmpeg, files, folders, pipes.
 //!
 //! # Layout
 //!
-//! * [`beside`]: what belongs to a picture beside its pixels.
+//! * [`beside`]: the sound and the pixel shape that belong to a picture.
 //! * [`source`]: cameras, streams, videos, folders of pictures.
 //! * [`sink`]: videos, streams, pipes.
 //! * [`ffmpeg`]: FFmpeg as a child process.

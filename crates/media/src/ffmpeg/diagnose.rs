@@ -1,33 +1,33 @@
-//! From FFmpeg's words to ours: what an error means, whose it is, and what to do.
+//! From FFmpeg's messages to ours: the cause of an error, and advice.
 use super::log::FfmpegErrors;
 use std::process::ExitStatus;
 
-/// Whose error it is.
+/// The cause of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiagnosisKind {
-    /// What was asked for cannot work: another try gives the same.
+    /// The request cannot work: another try gives the same error.
     Usage,
-    /// Something outside does not answer (yet).
+    /// A service or device does not answer, or not yet.
     Unreachable,
-    /// It broke.
+    /// It failed.
     Failed,
 }
 
-/// What an error means.
+/// The meaning of an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnosis {
-    /// What kind of trouble it is.
+    /// The cause.
     pub kind: DiagnosisKind,
-    /// What was asked for is not there: it may come.
+    /// The input does not exist, but may appear later.
     pub may_come: bool,
-    /// It is about what was read, and not about how to reach it.
+    /// The error is about the data, and not about the connection.
     pub of_content: bool,
     /// To follow the name of the input or output and a colon. Without secrets.
     pub text: String,
 }
 
-/// A part of FFmpeg's words in lower case, and what it means, with {peer} for what is at the other
-/// end. The first that fits any kept line wins.
+/// A part of FFmpeg's message in lower case, and its meaning, with {peer} for the other end. The
+/// first entry that fits any kept line wins.
 const MEANINGS: &[(&str, DiagnosisKind, &str)] = &[
     (
         "moov atom not found",
@@ -57,23 +57,23 @@ const MEANINGS: &[(&str, DiagnosisKind, &str)] = &[
     (
         "461 unsupported transport",
         DiagnosisKind::Unreachable,
-        "the server does not send in this way: try --rtsp-transport auto, or udp",
+        "the server does not support this transport: try --rtsp-transport auto, or udp",
     ),
     (
         "protocol not supported",
         DiagnosisKind::Unreachable,
-        "the server does not send in this way: try --rtsp-transport auto, or udp",
+        "the server does not support this transport: try --rtsp-transport auto, or udp",
     ),
     (
         "nonmatching transport",
         DiagnosisKind::Unreachable,
-        "the server does not send in this way: try --rtsp-transport auto, or udp",
+        "the server does not support this transport: try --rtsp-transport auto, or udp",
     ),
     (
         "unrecognized hwaccel",
         DiagnosisKind::Usage,
-        "this FFmpeg does not know the hardware of --hwaccel: `ffmpeg -hwaccels` lists what it \
-         knows",
+        "this FFmpeg does not know the hardware of --hwaccel: `ffmpeg -hwaccels` lists those \
+         that it knows",
     ),
     (
         "unrecognized option",
@@ -149,7 +149,7 @@ const MEANINGS: &[(&str, DiagnosisKind, &str)] = &[
     (
         "server returned 5",
         DiagnosisKind::Unreachable,
-        "the server has an error of its own",
+        "the server reports an internal error",
     ),
     (
         "no such filter",
@@ -162,7 +162,7 @@ const MEANINGS: &[(&str, DiagnosisKind, &str)] = &[
         "the filter graph has a mistake",
     ),
     ("error parsing", DiagnosisKind::Usage, "it has a mistake"),
-    // Behind those of filter graphs, which have options of their own.
+    // After the entries of filter graphs, which have options too.
     (
         "error setting option",
         DiagnosisKind::Usage,
@@ -226,8 +226,8 @@ const MEANINGS: &[(&str, DiagnosisKind, &str)] = &[
     ),
 ];
 
-/// Those of them that say that something is not there. Who has time waits for it: a camera that
-/// starts, a server whose camera is off.
+/// The entries for an input that does not exist but may appear later: a camera that starts, a
+/// server whose camera is off.
 const MAY_COME: &[&str] = &[
     "404 not found",
     "no such file or directory",
@@ -237,7 +237,7 @@ const MAY_COME: &[&str] = &[
     "invalid data found",
 ];
 
-/// Those of them that FFmpeg may not say if it reads more before it makes up its mind.
+/// The entries that may disappear if FFmpeg reads more data first.
 const OF_CONTENT: &[&str] = &[
     "matches no streams",
     "does not contain any stream",
@@ -245,8 +245,8 @@ const OF_CONTENT: &[&str] = &[
     "end of file",
 ];
 
-/// Beginnings of lines that only say that something went wrong.
-const EMPTY_WORDS: &[&str] = &[
+/// Beginnings of lines that do not tell the problem.
+const EMPTY_MESSAGES: &[&str] = &[
     "Conversion failed",
     "Error opening input file",
     "Error opening output file",
@@ -258,17 +258,17 @@ const EMPTY_WORDS: &[&str] = &[
     "Error initializing output stream",
 ];
 
-/// What the last errors of a child that read a source mean.
+/// The meaning of the last errors of a child that read a source.
 pub fn diagnose(errors: &FfmpegErrors, status: Option<ExitStatus>) -> Diagnosis {
     diagnose_with("camera", errors, status)
 }
 
-/// What those of a child that wrote an output mean.
+/// The meaning of the last errors of a child that wrote an output.
 pub fn diagnose_output(errors: &FfmpegErrors, status: Option<ExitStatus>) -> Diagnosis {
     diagnose_with("server", errors, status)
 }
 
-/// `peer` is what is at the other end.
+/// `peer` is the word for the other end.
 fn diagnose_with(peer: &str, errors: &FfmpegErrors, status: Option<ExitStatus>) -> Diagnosis {
     for (words, kind, meaning) in MEANINGS {
         if let Some(line) = errors
@@ -291,8 +291,8 @@ fn diagnose_with(peer: &str, errors: &FfmpegErrors, status: Option<ExitStatus>) 
     }
     let text = match (last_words(errors), status) {
         (Some(line), _) => format!("FFmpeg: {line}"),
-        (None, Some(status)) => format!("FFmpeg ended without a word ({status})"),
-        (None, None) => "FFmpeg ended without a word".to_owned(),
+        (None, Some(status)) => format!("FFmpeg ended without a message ({status})"),
+        (None, None) => "FFmpeg ended without a message".to_owned(),
     };
     Diagnosis {
         of_content: true,
@@ -301,7 +301,7 @@ fn diagnose_with(peer: &str, errors: &FfmpegErrors, status: Option<ExitStatus>) 
 }
 
 impl Diagnosis {
-    /// One that is about neither.
+    /// A diagnosis without these two properties.
     pub fn new(kind: DiagnosisKind, text: String) -> Self {
         Diagnosis {
             kind,
@@ -312,22 +312,21 @@ impl Diagnosis {
     }
 }
 
-/// The first error, without secrets: where one encoder is tried, those behind it only follow from
-/// it.
+/// The first error, without secrets: with a single encoder, later errors only follow from it.
 pub fn first_words(errors: &FfmpegErrors) -> Option<String> {
     let mut said = errors.lines().iter().filter(|line| !line.is_empty());
     said.next().map(|line| errors.shown(line))
 }
 
-/// The last error that says something, without secrets.
+/// The last error that tells a problem, without secrets.
 pub fn last_words(errors: &FfmpegErrors) -> Option<String> {
-    let says_something = |line: &&String| {
-        !line.is_empty() && !EMPTY_WORDS.iter().any(|empty| line.starts_with(empty))
+    let tells_a_problem = |line: &&String| {
+        !line.is_empty() && !EMPTY_MESSAGES.iter().any(|empty| line.starts_with(empty))
     };
     errors
         .lines()
         .iter()
-        .rfind(says_something)
+        .rfind(tells_a_problem)
         .map(|line| errors.shown(line))
 }
 
@@ -359,13 +358,13 @@ mod tests {
     }
 
     #[test]
-    fn every_meaning_that_is_told_apart_is_one() {
+    fn every_special_entry_is_a_known_message() {
         let known = |words: &&str| MEANINGS.iter().any(|(known, _, _)| known == words);
         assert!(MAY_COME.iter().chain(OF_CONTENT).all(known));
     }
 
     #[test]
-    fn unknown_words_are_passed_on() {
+    fn unknown_messages_are_passed_on() {
         let errors = lines(&["the moon is full", "Conversion failed!"]);
         let found = diagnose(&errors, None);
         assert_eq!(
@@ -375,12 +374,12 @@ mod tests {
         assert!(
             diagnose(&FfmpegErrors::default(), None)
                 .text
-                .contains("without a word")
+                .contains("without a message")
         );
     }
 
     #[test]
-    fn what_was_given_in_secret_is_not_repeated() {
+    fn secrets_are_not_repeated() {
         let errors = lines(&[
             "Connection to rtsp://me:hunter2@cam/1?token=hunter3 failed: Connection refused \
              (hunter3)",

@@ -1,10 +1,10 @@
-//! JPEG pictures as they are in a stream, each in a part of its own as FFmpeg's muxer `mpjpeg`
-//! writes it: where a picture ends is known from the part's length, whatever is in it.
+//! Reads the JPEG pictures of a stream, each in a part as FFmpeg's muxer `mpjpeg` writes it: the
+//! length of a part tells the end of its picture, whatever the picture holds.
 //!
-//! Nothing is decoded and nothing is changed, but for three things: what stands before the start
-//! marker and behind the end marker is left out, and Huffman tables, which Motion JPEG may leave
-//! out, are put in, because a picture alone is not whole without them. A picture that is odd in
-//! another way says so: its reader has to decode it and see.
+//! No picture is decoded, and only three things are changed: bytes before the start marker and
+//! after the end marker are removed, and Huffman tables, which Motion JPEG may leave out, are
+//! added, because a single picture needs them. A picture with another oddity is marked: its reader
+//! has to decode it to find out whether it is good.
 use super::jpeg_tables::STANDARD_HUFFMAN;
 use mattebox_core::codec::Limits;
 use std::io::{self, BufRead, ErrorKind, Read};
@@ -22,20 +22,20 @@ const SOS: u8 = 0xda;
 const DHT: u8 = 0xc4;
 const DQT: u8 = 0xdb;
 
-/// A JPEG picture as it came.
+/// A JPEG picture of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Jpeg {
     /// The whole file.
     pub bytes: Vec<u8>,
-    /// Pixels across, as its header says; 0 if it has none.
+    /// Pixels across, by its header; 0 if it has none.
     pub width: u32,
     /// Pixels down.
     pub height: u32,
-    /// Why it cannot be taken for a picture that every decoder reads.
+    /// Why some decoders may not read it.
     pub oddity: Option<JpegOddity>,
 }
 
-/// What is odd about a JPEG picture, as far as its markers tell (ITU-T T.81, annex B).
+/// An oddity of a JPEG picture, as far as its markers tell (ITU-T T.81, annex B).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum JpegOddity {
     /// There is no start marker.
@@ -47,7 +47,7 @@ pub enum JpegOddity {
     /// It ends without an end marker.
     #[error("its end is missing")]
     NoEnd,
-    /// There are bytes between its headers, or headers that cannot be.
+    /// There are bytes between its headers, or invalid headers.
     #[error("its headers have gaps, or are too few or too many")]
     Headers,
     /// Its picture data come without a size.
@@ -65,7 +65,7 @@ pub enum JpegOddity {
 }
 
 /// Reads the next picture; `None` at the end of the stream. A stream that ends within a picture
-/// gives `UnexpectedEof`, one that is not made of parts `InvalidData`.
+/// gives `UnexpectedEof`, and one without parts gives `InvalidData`.
 pub fn read(from: &mut impl BufRead, limits: &Limits) -> io::Result<Option<Jpeg>> {
     let Some(length) = part(from)? else {
         return Ok(None);
@@ -94,7 +94,7 @@ pub fn read(from: &mut impl BufRead, limits: &Limits) -> io::Result<Option<Jpeg>
 
 /// Reads the lines before a part. Gives its length.
 fn part(from: &mut impl BufRead) -> io::Result<Option<u64>> {
-    let bad = |what: String| io::Error::new(ErrorKind::InvalidData, what);
+    let bad = |name: String| io::Error::new(ErrorKind::InvalidData, name);
     let mut length = None;
     for _ in 0..MAX_LINES {
         let mut line = Vec::new();
@@ -127,7 +127,7 @@ fn part(from: &mut impl BufRead) -> io::Result<Option<u64>> {
     Err(bad("no part with a picture begins".to_owned()))
 }
 
-/// Finds out what the bytes of a part are.
+/// Inspects the bytes of a part.
 fn inspect(mut bytes: Vec<u8>, limits: &Limits) -> Jpeg {
     let Some(start) = bytes.windows(3).position(|w| w == [0xff, SOI, 0xff]) else {
         return Jpeg {
@@ -166,21 +166,21 @@ fn inspect(mut bytes: Vec<u8>, limits: &Limits) -> Jpeg {
     }
 }
 
-/// A picture while its markers are looked at.
+/// A picture while its markers are read.
 struct MarkerWalk<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// The first that was found.
+    /// The first one found.
     oddity: Option<JpegOddity>,
     size: (u32, u32),
     /// Whether its data are Huffman codes.
     huffman: bool,
-    /// Where Huffman tables have to be put in.
+    /// The place for missing Huffman tables.
     tables: Option<usize>,
 }
 
 impl MarkerWalk<'_> {
-    /// Goes to the end of the picture, which it gives.
+    /// Finds the end of the picture.
     fn find_end(&mut self, limits: &Limits) -> usize {
         let mut has_tables = false;
         let mut has_steps = false;
@@ -197,8 +197,8 @@ impl MarkerWalk<'_> {
             };
             match marker {
                 EOI if has_data => return self.at,
-                // The next picture begins within this one, or it has no data: what is there is not
-                // whole.
+                // The next picture begins within this one, or it has no data: the picture is
+                // incomplete.
                 SOI | EOI => {
                     self.is_odd(if has_data {
                         JpegOddity::NoEnd
@@ -238,7 +238,7 @@ impl MarkerWalk<'_> {
                 .get(self.at + 2..self.at + length)
                 .filter(|_| length >= 2)
             else {
-                // A length that lies. What follows may be a picture all the same.
+                // A wrong length. The rest may be a picture all the same.
                 self.is_odd(if has_data {
                     JpegOddity::NoEnd
                 } else {
@@ -253,7 +253,7 @@ impl MarkerWalk<'_> {
         }
     }
 
-    /// Goes behind the next marker, over picture data if they have begun.
+    /// Goes to the byte after the next marker, over picture data if it has begun.
     fn marker(&mut self, in_data: bool) -> Option<u8> {
         loop {
             let rest = self.bytes.get(self.at..)?;
@@ -319,7 +319,7 @@ mod tests {
         bytes
     }
 
-    /// As FFmpeg 5.1 writes them.
+    /// The parts as FFmpeg 5.1 writes them.
     fn stream(parts: &[&[u8]]) -> Vec<u8> {
         let part = |bytes: &&[u8]| {
             let head = format!(
@@ -331,7 +331,7 @@ mod tests {
         parts.iter().flat_map(part).collect()
     }
 
-    /// Through a buffer so small that every step meets its end.
+    /// Reads with a buffer so small that every step reaches its end.
     fn read_all(bytes: &[u8]) -> io::Result<Vec<Jpeg>> {
         let mut from = io::BufReader::with_capacity(3, bytes);
         let limits = Limits {
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_come_out_as_they_went_in() {
+    fn pictures_are_passed_on_unchanged() {
         let all: Vec<_> = (0..20).map(picture).collect();
         let found = read_all(&stream(&all.iter().map(Vec::as_slice).collect::<Vec<_>>())).unwrap();
         assert!(
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_around_a_picture_is_left_out() {
+    fn bytes_around_a_picture_are_removed() {
         let jpeg = picture(1);
         for before in [&[][..], &[0], &[0xff; 5], b"\r\n--x\r\n"] {
             for after in [&[][..], &[0; 100], &[0xff; 3], b"\r\n", &picture(2)] {
@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_that_are_left_out_are_put_in() {
+    fn missing_tables_are_added() {
         let whole = picture(3);
         let found = read_one(&bare(whole.clone()));
         let limits = Limits::default();
@@ -430,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_that_is_cut_anywhere_is_odd_and_the_next_is_as_it_was() {
+    fn a_picture_that_is_cut_anywhere_is_odd_and_the_next_is_unchanged() {
         let jpeg = picture(4);
         let next = picture(5);
         for length in 0..jpeg.len() {
@@ -462,14 +462,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_odd_is_named() {
+    fn every_oddity_is_named() {
         let jpeg = picture(7);
         let with = |at: usize, bytes: &[u8]| [&jpeg[..at], bytes, &jpeg[at..]].concat();
         let changed =
             |at: usize, bytes: &[u8]| [&jpeg[..at], bytes, &jpeg[at + bytes.len()..]].concat();
         let frame = at(&jpeg, 0xc0);
         let scan = at(&jpeg, SOS);
-        for (what, bytes, oddity) in [
+        for (name, bytes, oddity) in [
             ("text", b"<html>".to_vec(), JpegOddity::NoStart),
             ("nothing", vec![], JpegOddity::NoStart),
             (
@@ -521,7 +521,7 @@ mod tests {
             ),
             ("no end", jpeg[..jpeg.len() - 2].to_vec(), JpegOddity::NoEnd),
         ] {
-            assert_eq!(read_one(&bytes).oddity, Some(oddity), "{what}");
+            assert_eq!(read_one(&bytes).oddity, Some(oddity), "{name}");
         }
     }
 

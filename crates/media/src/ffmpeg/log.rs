@@ -1,4 +1,4 @@
-//! What FFmpeg says on stderr: its errors, what it found in the input, and what it makes of it.
+//! FFmpeg's messages on stderr: its errors, and its descriptions of input and output.
 use super::streams::{Colours, VideoStream, audio_codec};
 use mattebox_engine::address::scrub::Scrubber;
 use std::collections::VecDeque;
@@ -8,43 +8,43 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// Lines of errors that are kept, the last ones.
+/// The number of errors that are kept, the last ones.
 const KEPT_LINES: usize = 12;
 /// Bytes of a line that are kept.
 const KEPT_BYTES: usize = 600;
 
-/// Faster videos are none: where FFmpeg has seen too little, or the file says nothing, it tells the
-/// ticks of the stream's clock.
+/// The highest plausible frame rate. If FFmpeg knows no rate, it prints the ticks of the stream's
+/// clock, which are higher.
 const FASTEST: f64 = 480.0;
 
-/// What FFmpeg told about its first input.
+/// FFmpeg's description of its first input.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct InputHeader {
-    /// Decoding begins. False: the child ended before.
+    /// Decoding has begun. False: the child ended before.
     pub opened: bool,
     /// Length in seconds; of a live stream it is unknown.
     pub duration: Option<f64>,
     /// The video that players show.
     pub video: Option<VideoStream>,
-    /// The place of the first video.
+    /// The index of the first video.
     pub first_video: Option<u32>,
-    /// There is a sound in it.
+    /// It has sound.
     pub has_sound: bool,
-    /// The video is to be turned or mirrored to be upright.
+    /// The video must be turned or mirrored to be upright.
     pub turned: bool,
 }
 
-/// What FFmpeg told about its first output.
+/// FFmpeg's description of its first output.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct OutputHeader {
-    /// What its pictures' samples mean.
+    /// The meaning of its pictures' samples.
     pub colours: Option<Colours>,
-    /// The name of its sound's codec, where it has sound.
+    /// The name of its sound's codec, if it has sound.
     pub sound: Option<String>,
 }
 
-/// The last errors of a child, oldest first. They may repeat its addresses with their passwords, so
-/// that they are only to be had by [`super::diagnose`], which leaves those out.
+/// The last errors of a child, oldest first. They may hold addresses with passwords, so only
+/// [`super::diagnose`] can read them, and it removes the passwords.
 #[derive(Default)]
 pub struct FfmpegErrors {
     lines: Vec<String>,
@@ -52,12 +52,12 @@ pub struct FfmpegErrors {
 }
 
 impl FfmpegErrors {
-    /// Whether it said nothing.
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
     }
 
-    /// Whether one of these words is in a line, in lower case.
+    /// Whether a line has one of these words, which are in lower case.
     pub fn mention(&self, words: &[&str]) -> bool {
         self.lines.iter().any(|line| {
             words
@@ -66,12 +66,12 @@ impl FfmpegErrors {
         })
     }
 
-    /// The lines as they came: to be compared, never to be shown.
+    /// The unchanged lines, to be compared and never to be shown.
     pub(super) fn lines(&self) -> &[String] {
         &self.lines
     }
 
-    /// A line as it may be shown.
+    /// A line without its secrets.
     pub(super) fn shown(&self, line: &str) -> String {
         self.scrubber.scrub(line)
     }
@@ -93,7 +93,7 @@ impl std::fmt::Debug for FfmpegErrors {
     }
 }
 
-/// The log of one child, filled by a thread of its own.
+/// The log of one child, which a thread fills.
 #[derive(Debug)]
 pub struct FfmpegLog {
     shared: Arc<LogShared>,
@@ -111,7 +111,7 @@ struct LogShared {
 struct LogState {
     errors: VecDeque<String>,
     header: InputHeader,
-    /// The last stream that was told of is the one that players show.
+    /// The last described stream is the one that players show.
     is_chosen: bool,
     /// The output, as soon as its description begins.
     output: Option<OutputHeader>,
@@ -148,14 +148,14 @@ impl FfmpegLog {
         }
     }
 
-    /// For who reads the output, which FFmpeg describes before it sends it.
+    /// The description of the output, which FFmpeg prints before it sends the output.
     pub fn output(&self) -> OutputLog {
         OutputLog(Arc::clone(&self.shared))
     }
 
-    /// Waits up to `patience` until the input is open or the child has ended. `None` if neither
-    /// came.
-    pub fn wait_for_header(&self, patience: Duration) -> Option<InputHeader> {
+    /// Waits up to `timeout` until the input is open or the child has ended. `None` if neither
+    /// happens.
+    pub fn wait_for_header(&self, timeout: Duration) -> Option<InputHeader> {
         let state = self
             .shared
             .state
@@ -164,9 +164,7 @@ impl FfmpegLog {
         let (state, _) = self
             .shared
             .changed
-            .wait_timeout_while(state, patience, |state| {
-                !state.header.opened && !state.ended
-            })
+            .wait_timeout_while(state, timeout, |state| !state.header.opened && !state.ended)
             .unwrap_or_else(PoisonError::into_inner);
         (state.header.opened || state.ended).then_some(state.header)
     }
@@ -193,20 +191,20 @@ impl FfmpegLog {
     }
 }
 
-/// What is told of the output.
+/// FFmpeg's messages about the output.
 #[derive(Debug, Clone)]
 pub struct OutputLog(Arc<LogShared>);
 
 impl OutputLog {
-    /// Whether the output is begun: its encoders are open.
+    /// Whether the output has begun: its encoders are open.
     pub fn has_begun(&self) -> bool {
         let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.output.is_some()
     }
 
-    /// Waits up to `patience` until the output is described, which has sound or not; what is known
-    /// by then.
-    pub fn wait(&self, has_sound: bool, patience: Duration) -> (InputHeader, OutputHeader) {
+    /// Waits up to `timeout` until the output is described, with its sound if `has_sound`. Returns
+    /// the descriptions so far.
+    pub fn wait(&self, has_sound: bool, timeout: Duration) -> (InputHeader, OutputHeader) {
         let is_told = |output: &OutputHeader| {
             output.colours.is_some() && (!has_sound || output.sound.is_some())
         };
@@ -214,7 +212,7 @@ impl OutputLog {
         let (state, _) = self
             .0
             .changed
-            .wait_timeout_while(state, patience, |state| {
+            .wait_timeout_while(state, timeout, |state| {
                 !state.output.as_ref().is_some_and(is_told) && !state.ended
             })
             .unwrap_or_else(PoisonError::into_inner);
@@ -250,7 +248,7 @@ impl LogShared {
 }
 
 impl InputHeader {
-    /// The size of its video, if its pictures are JPEG and whole as they are.
+    /// The size of its video, if its pictures are upright JPEG.
     pub fn upright_motion_jpeg(&self) -> Option<(u32, u32)> {
         let video = self
             .video
@@ -264,14 +262,14 @@ impl InputHeader {
         fps.filter(|fps| *fps <= FASTEST)
     }
 
-    /// It has a video whose size FFmpeg does not know yet.
+    /// Whether it has a video whose size FFmpeg does not know yet.
     pub fn is_unsized(&self) -> bool {
         self.video.is_some_and(|video| video.size.is_none())
     }
 }
 
 impl LogState {
-    /// Takes what a line of the input's description says.
+    /// Reads a line of the input's description.
     fn learn(&mut self, line: &str) {
         let header = &mut self.header;
         if let Some(rest) = line.strip_prefix("Duration: ") {
@@ -293,7 +291,7 @@ impl LogState {
         }
     }
 
-    /// Takes what a line of the output's description says. True if that was something.
+    /// Reads a line of the output's description. True if it changes the description.
     fn learn_output(&mut self, line: &str) -> bool {
         if line.starts_with("Output #0") {
             self.output = Some(OutputHeader::default());
@@ -323,8 +321,8 @@ fn clock(text: &str) -> Option<f64> {
     (seconds > 0.0).then_some(seconds)
 }
 
-/// A rate as FFmpeg prints it: `25`, `29.97`, `1k`. It prints two decimals; the rates of NTSC are
-/// 1/1.001 of a whole number.
+/// Reads a rate as FFmpeg prints it: `25`, `29.97`, `1k`. It prints two decimals; the rates of NTSC
+/// are 1/1.001 of a whole number.
 pub(super) fn frame_rate(text: &str) -> Option<f64> {
     let rate = match text.strip_suffix('k') {
         Some(thousands) => thousands.parse::<f64>().ok()? * 1000.0,
@@ -339,7 +337,7 @@ pub(super) fn frame_rate(text: &str) -> Option<f64> {
     (exact > 0.0 && exact.is_finite()).then_some(exact)
 }
 
-/// One line: `[component @ 0x55a0] [level] text`, the component is not always there.
+/// One line: `[component @ 0x55a0] [level] text`, where the component may be missing.
 #[derive(Debug, PartialEq)]
 struct LogLine<'a> {
     component: &'a str,
@@ -351,7 +349,7 @@ impl<'a> LogLine<'a> {
     fn parse(line: &'a str) -> Option<Self> {
         let mut rest = line;
         let mut component = "";
-        // A component may have a parent before it, each in brackets of its own.
+        // A component may follow its parent, each in brackets.
         while let Some((inside, after)) = rest.strip_prefix('[').and_then(|r| r.split_once("] ")) {
             if matches!(inside, "panic" | "fatal" | "error" | "warning" | "info") {
                 return Some(LogLine {
@@ -367,8 +365,8 @@ impl<'a> LogLine<'a> {
     }
 }
 
-/// Calls `take` with every line, cut to [`KEPT_BYTES`]. Reads to the end whatever comes, so that
-/// the child never blocks.
+/// Calls `take` with every line, cut to [`KEPT_BYTES`]. Always reads to the end, so that the child
+/// never blocks.
 fn each_line(mut from: impl Read, mut take: impl FnMut(&str)) {
     let mut buffer = [0; 8192];
     let mut line = Vec::new();
@@ -391,7 +389,7 @@ fn each_line(mut from: impl Read, mut take: impl FnMut(&str)) {
     take(whole_words(&String::from_utf8_lossy(&line)));
 }
 
-/// A line that was cut ends with its last whole word: half of a secret would not be known as one.
+/// Ends a line that was cut with its last whole word: half of a secret would not be recognised.
 fn whole_words(line: &str) -> &str {
     match line.len() >= KEPT_BYTES {
         true => line.rsplit_once(' ').map_or("", |(before, _)| before),

@@ -1,11 +1,11 @@
-//! FFmpeg as a child process: a decoder or encoder that crashes takes nothing else down.
+//! FFmpeg as a child process, so that a decoder or encoder that crashes stops nothing else.
 //!
 //! * `process`: a child that never outlives its owner.
-//! * `log`: what the child says on stderr: its errors, what it found in the input. `streams`: how
-//!   it describes them.
-//! * `diagnose`: from FFmpeg's words to ours.
-//! * `nut`: the pictures and the sound that it sends and is sent; `jpeg`, `jpeg_tables`: pictures
-//!   that it passes on as they are.
+//! * `log`: the child's messages on stderr: its errors, and the streams of its input. `streams`:
+//!   its description of a stream.
+//! * `diagnose`: from FFmpeg's messages to ours.
+//! * `nut`: pictures and sound to and from the child; `jpeg`, `jpeg_tables`: JPEG pictures that it
+//!   passes on unchanged.
 pub mod diagnose;
 pub mod jpeg;
 mod jpeg_tables;
@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use thiserror::Error;
 
-/// An FFmpeg program that was found to run.
+/// An FFmpeg program that runs.
 #[derive(Debug, Clone)]
 pub struct Ffmpeg {
     program: PathBuf,
@@ -32,24 +32,27 @@ pub struct Ffmpeg {
 #[derive(Debug, Error)]
 pub enum FfmpegError {
     /// There is no such program.
-    #[error("FFmpeg is missing: there is no program {:?}. Install it with `{}`, or name it with \
-        --ffmpeg", harmless::path(.0), INSTALL)]
+    #[error(
+        "FFmpeg is missing: there is no program {:?}. Install it with `{INSTALL}`, or name it \
+         with --ffmpeg",
+        harmless::path(.0)
+    )]
     Missing(PathBuf),
-    /// It does not run, or is something else.
+    /// It does not run, or is another program.
     #[error(
         "{:?} does not work as FFmpeg: {problem}. Install FFmpeg with `{INSTALL}`, or name it \
          with --ffmpeg",
         harmless::path(program)
     )]
     Unusable {
-        /// What was started.
+        /// The program.
         program: PathBuf,
-        /// What happened.
+        /// The problem.
         problem: String,
     },
 }
 
-/// How FFmpeg is installed on this kind of system.
+/// The command that installs FFmpeg on this system.
 pub const INSTALL: &str = if cfg!(target_os = "macos") {
     "brew install ffmpeg"
 } else if cfg!(windows) {
@@ -59,7 +62,7 @@ pub const INSTALL: &str = if cfg!(target_os = "macos") {
 };
 
 impl Ffmpeg {
-    /// Takes `program` for a present FFmpeg without asking it.
+    /// Takes `program` for a recent FFmpeg without asking it.
     pub fn presume(program: &Path) -> Ffmpeg {
         Ffmpeg {
             program: program.to_owned(),
@@ -67,7 +70,7 @@ impl Ffmpeg {
         }
     }
 
-    /// Whether commands made for `other` suit this one.
+    /// Whether this FFmpeg takes the commands made for `other`.
     pub fn takes_options_of(&self, other: &Ffmpeg) -> bool {
         self.frame_mode("vfr") == other.frame_mode("vfr")
     }
@@ -120,8 +123,7 @@ impl Ffmpeg {
         }
     }
 
-    /// A command that never asks questions and marks each line of its log with a level, from `info`
-    /// up.
+    /// A command that never asks questions, and whose log has a level in each line, from `info` up.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args([
@@ -131,16 +133,16 @@ impl Ffmpeg {
             "-loglevel",
             "level+info",
         ]);
-        // What it says is read here: in colours it would not be understood.
+        // This program reads the messages, which must not have colours.
         command
             .env_remove("AV_LOG_FORCE_COLOR")
             .env_remove("AV_LOG_FORCE_256COLOR");
         command
     }
 
-    /// The output option that says how frames become output frames: `passthrough`, `vfr` or `cfr`.
+    /// The output option for the frame rate mode: `passthrough`, `vfr` or `cfr`.
     pub fn frame_mode(&self, mode: &'static str) -> [&'static str; 2] {
-        // -fps_mode came with 5.1; its older name is gone from the newest.
+        // -fps_mode exists since 5.1; the newest versions have dropped its older name.
         [
             if self.release() >= (5, 1) {
                 "-fps_mode"
@@ -152,7 +154,7 @@ impl Ffmpeg {
     }
 }
 
-/// How FFmpeg is told of a file: a colon or a dash in its name is not taken for something else.
+/// A file's path for FFmpeg, in a form in which a colon or a dash in its name has no other meaning.
 pub fn file_url(path: &Path) -> OsString {
     let mut url = OsString::from("file:");
     url.push(path);

@@ -4,8 +4,8 @@ use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitSta
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A child in a process group of its own: a Ctrl-C in the terminal reaches us, and we decide when
-/// the child ends. Dropped, it is killed and reaped.
+/// A child in its own process group: a Ctrl-C in the terminal reaches only this process, which
+/// decides when the child ends. Dropped, it is killed and reaped.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
@@ -44,9 +44,9 @@ impl Process {
         self.child.try_wait().ok().flatten()
     }
 
-    /// Waits up to `patience` for the end.
-    pub fn wait(&mut self, patience: Duration) -> Option<ExitStatus> {
-        let deadline = Instant::now() + patience;
+    /// Waits up to `timeout` for the end.
+    pub fn wait(&mut self, timeout: Duration) -> Option<ExitStatus> {
+        let deadline = Instant::now() + timeout;
         loop {
             let status = self.status();
             if status.is_some() || Instant::now() >= deadline {
@@ -56,10 +56,10 @@ impl Process {
         }
     }
 
-    /// Ends it and whatever it started, now, and reaps it.
+    /// Ends it and all processes that it started, now, and reaps it.
     pub fn kill(&mut self) {
         if self.status().is_none() {
-            // Not yet reaped, so the number is still its own.
+            // It is not yet reaped, so no other process has its number.
             #[cfg(unix)]
             if let Some(group) = i32::try_from(self.child.id())
                 .ok()
@@ -101,7 +101,8 @@ mod tests {
         assert!(test_kill_process(child).is_ok() && test_kill_process(grandchild).is_ok());
         drop(process);
         assert!(test_kill_process(child).is_err(), "the child was reaped");
-        // The grandchild is reaped by whoever adopts it, a moment later; until then it is a zombie.
+        // Another process adopts and reaps the grandchild a little later; until then it is a
+        // zombie.
         let gone = || {
             let stat =
                 std::fs::read_to_string(format!("/proc/{}/stat", grandchild.as_raw_nonzero()));

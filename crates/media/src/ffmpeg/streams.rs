@@ -1,14 +1,14 @@
-//! How FFmpeg's log describes a stream.
+//! The description of a stream in FFmpeg's log.
 use mattebox_core::yuv::{Matrix, Range};
 
 /// A video stream.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct VideoStream {
-    /// Its place among the streams of the file.
+    /// Its index among the streams of the file.
     pub index: u32,
-    /// Players show this one unless asked for another.
+    /// Players show this stream by default.
     pub is_default: bool,
-    /// A picture of a cover, or another single picture beside sound.
+    /// It is a cover picture, or another single picture beside sound.
     pub is_cover: bool,
     /// Its pictures are JPEG.
     pub is_motion_jpeg: bool,
@@ -16,28 +16,28 @@ pub struct VideoStream {
     pub size: Option<(u32, u32)>,
     /// Pictures per second.
     pub fps: Option<f64>,
-    /// What its samples mean.
+    /// The meaning of its samples.
     pub colours: Colours,
-    /// Each picture holds two, in every second line.
+    /// Its pictures are interlaced.
     pub is_interlaced: bool,
 }
 
-/// What the samples of a picture mean, as far as it is said.
+/// The meaning of a picture's samples, as far as FFmpeg prints it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Colours {
     /// The samples are red, green and blue.
     pub is_rgb: bool,
-    /// How colours are made of luma and chroma.
+    /// The matrix from luma and chroma to colours.
     pub matrix: Option<Matrix>,
-    /// Which numbers are used.
+    /// The range of the samples.
     pub range: Option<Range>,
-    /// How light beyond that of a usual screen is coded.
+    /// The coding of light beyond that of a usual screen.
     pub light: Option<Light>,
     /// Its primaries are those of BT.2020.
     pub is_wide: bool,
 }
 
-/// How light beyond that of a usual screen is coded (ITU-R BT.2100).
+/// The coding of light beyond that of a usual screen (ITU-R BT.2100).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Light {
     /// SMPTE ST 2084.
@@ -47,8 +47,8 @@ pub enum Light {
 }
 
 impl Colours {
-    /// The matrix, where it is not said as players take it: BT.709 of HD, BT.601 of anything
-    /// smaller.
+    /// The matrix. If FFmpeg does not print it, the one that players assume: BT.709 for HD, BT.601
+    /// for smaller pictures.
     pub fn matrix_of(&self, size: Option<(u32, u32)>) -> Matrix {
         let by_size = match size {
             Some((width, height)) if width >= 1280 || height > 576 => Matrix::Bt709,
@@ -57,7 +57,8 @@ impl Colours {
         self.matrix.unwrap_or(by_size)
     }
 
-    /// Takes `yuv420p(tv, bt709/bt2020/smpte2084, top first)`.
+    /// Reads a text such as `yuv420p(tv, bt709/bt2020/smpte2084, top first)`. Also tells whether
+    /// the video is interlaced.
     fn read(text: &str) -> (Self, bool) {
         let (format, tags) = match text.split_once('(') {
             Some((format, rest)) => (format, rest.trim_end_matches(')')),
@@ -112,7 +113,7 @@ fn matrix(space: &str) -> Option<Matrix> {
 }
 
 impl VideoStream {
-    /// Takes a line such as `Stream #0:1[0x2](und): Video: h264 (High), yuv420p(tv, bt709), 640x360
+    /// Reads a line such as `Stream #0:1[0x2](und): Video: h264 (High), yuv420p(tv, bt709), 640x360
     /// [SAR 1:1 DAR 16:9], 25 fps (default)`. `None` if it is of another kind.
     pub fn read(line: &str) -> Option<Self> {
         let (place, what) = line.split_once(" Video: ")?;
@@ -147,7 +148,7 @@ impl VideoStream {
         })
     }
 
-    /// Whether players show this one rather than `other`.
+    /// Whether players prefer this stream to `other`.
     pub fn goes_before(&self, other: &VideoStream) -> bool {
         self.is_default && !other.is_default
     }
@@ -160,7 +161,7 @@ pub fn audio_codec(line: &str) -> Option<&str> {
     what.split([' ', ',']).next()
 }
 
-/// Takes a description apart at the commas that are not within brackets.
+/// Splits a description at the commas outside of brackets.
 fn parts(text: &str) -> Vec<&str> {
     let mut depth = 0_i32;
     let between = |c: char| {
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_taken_apart() {
+    fn a_line_is_read() {
         let stream = read(
             "Stream #0:1[0x2](und): Video: hevc (Main 10) (hvc1 / 0x31637668), yuv420p10le(tv, \
              bt2020nc/bt2020/smpte2084, top first), 720x576 [SAR 64:45 DAR 16:9], 3075 kb/s, \
@@ -259,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_said_is_taken_as_players_take_it() {
+    fn a_missing_matrix_is_the_one_that_players_assume() {
         let untagged = Colours::default();
         for (size, want) in [
             ((1920, 1080), Matrix::Bt709),

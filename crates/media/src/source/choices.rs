@@ -1,26 +1,26 @@
-//! Choices of how a source is read.
+//! Choices for reading a source.
 use std::{fmt, str::FromStr};
 use thiserror::Error;
 
-/// The text is not one of these choices. It says which there are.
+/// The text is not one of the choices. The message lists them.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("{0}")]
 pub struct UnknownChoice(&'static str);
 
-/// How RTP travels from an RTSP server.
+/// The transport of RTP from an RTSP server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RtspTransport {
     /// TCP first; UDP if the server refuses that.
     #[default]
     Auto,
-    /// Within the RTSP connection: nothing is lost, and it passes firewalls.
+    /// Within the RTSP connection: no picture is lost, and it passes firewalls.
     Tcp,
     /// As datagrams: less delay on a bad network, at the price of lost pictures.
     Udp,
 }
 
 impl RtspTransport {
-    /// The next try's transport, as FFmpeg calls it.
+    /// FFmpeg's name of the transport for the next try.
     pub(super) fn ffmpeg_name(self) -> &'static str {
         match self {
             RtspTransport::Auto | RtspTransport::Tcp => "tcp",
@@ -42,20 +42,20 @@ impl FromStr for RtspTransport {
     }
 }
 
-/// Which hardware decodes.
+/// The hardware that decodes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum HardwareDecoder {
     /// The processor.
     #[default]
     None,
-    /// What FFmpeg finds; the processor if that is nothing.
+    /// The hardware that FFmpeg finds; the processor if it finds none.
     Auto,
     /// One of `ffmpeg -hwaccels`; the processor if that does not work.
     Named(String),
 }
 
 impl HardwareDecoder {
-    /// As FFmpeg calls it, if there is one.
+    /// FFmpeg's name, if it is hardware.
     pub(super) fn ffmpeg_name(&self) -> Option<&str> {
         match self {
             HardwareDecoder::None => None,
@@ -80,7 +80,7 @@ impl FromStr for HardwareDecoder {
     }
 }
 
-/// The size of the pictures that a camera is asked for.
+/// The size of pictures to request from a camera.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameSize {
     /// Pixels across.
@@ -114,18 +114,18 @@ impl fmt::Display for FrameSize {
     }
 }
 
-/// What a source is taken for: of a camera of this machine its kind of pictures, of everything else
-/// one of FFmpeg's demuxers.
+/// The format of a source: for a camera of this machine its format of pictures, for any other
+/// source one of FFmpeg's demuxers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputFormat(String);
 
 impl InputFormat {
-    /// Motion JPEG: pictures one after the other, with whatever between them.
+    /// Motion JPEG: pictures one after the other, with anything between them.
     pub(super) fn motion_jpeg() -> Self {
         InputFormat("mjpeg".to_owned())
     }
 
-    /// As FFmpeg calls it.
+    /// FFmpeg's name.
     pub(super) fn ffmpeg_name(&self) -> &str {
         &self.0
     }
@@ -145,7 +145,7 @@ impl FromStr for InputFormat {
     }
 }
 
-/// Whether a text is a name of FFmpeg's: nothing that could be an option or an address.
+/// Whether a text can be a name in FFmpeg, and cannot be an option or an address.
 fn is_name(text: &str) -> bool {
     text.len() <= 64
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())

@@ -1,35 +1,34 @@
-//! What an ISO media file with a picture says of it (ISO/IEC 23008-12): FFmpeg passes on only the
-//! pixels.
+//! The metadata of a picture in an ISO media file (ISO/IEC 23008-12), of which FFmpeg passes on
+//! only the pixels.
 //!
-//! Only the picture that the file calls its primary one is looked at. What contradicts itself is
-//! passed over.
+//! Only the file's primary picture is read. Contradictory metadata is ignored.
 
-/// Boxes, and entries in them, that are looked at. A real file has a few dozen.
+/// The most boxes, and entries in them, that are read. A real file has a few dozen.
 const MAX_ENTRIES: usize = 1024;
 
-/// What is said of the primary picture.
+/// The metadata of the primary picture.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct PrimaryPicture<'a> {
     /// Width and height as stored.
     pub(super) size: Option<(u32, u32)>,
     /// Its colour profile.
     pub(super) profile: Option<&'a [u8]>,
-    /// How it is turned, in this order.
+    /// The steps of its orientation, in order.
     pub(super) turns: Vec<OrientationStep>,
 }
 
-/// One step from the stored picture to the one that is seen.
+/// One step from the stored picture to the upright one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OrientationStep {
-    /// Quarters to the left.
+    /// Quarter turns to the left.
     Left(u8),
-    /// Top and bottom change places.
+    /// Top and bottom are swapped.
     TopBottom,
-    /// Left and right change places.
+    /// Left and right are swapped.
     LeftRight,
 }
 
-/// Reads what `file` says; nothing if it says nothing.
+/// Reads the metadata of `file`; empty if there is none.
 pub(super) fn read(file: &[u8]) -> PrimaryPicture<'_> {
     try_read(file).unwrap_or_default()
 }
@@ -65,7 +64,7 @@ fn try_read(file: &[u8]) -> Option<PrimaryPicture<'_>> {
     Some(picture)
 }
 
-/// The boxes in `bytes`, one after the other: their types and what is in them.
+/// The boxes in `bytes`, one after the other: their types and bodies.
 fn boxes(bytes: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
     let mut rest = bytes;
     let next = move || {
@@ -101,7 +100,7 @@ fn primary_id(pitm: &[u8]) -> Option<u32> {
     }
 }
 
-/// The places of a picture's properties among all, from 1.
+/// The indices of a picture's properties among all, from 1.
 fn associated(ipma: &[u8], picture: u32) -> Option<Vec<usize>> {
     let id_bytes = if *ipma.first()? == 0 { 2 } else { 4 };
     let place_bytes = if ipma.get(3)? & 1 == 0 { 1 } else { 2 };
@@ -113,7 +112,7 @@ fn associated(ipma: &[u8], picture: u32) -> Option<Vec<usize>> {
         let places = at + id_bytes + 1;
         at = places + count * place_bytes;
         if id == picture {
-            // The highest bit says whether a reader has to know the property.
+            // The highest bit is set if a reader has to know the property.
             let mask = (1 << (place_bytes * 8 - 1)) - 1;
             let place = |n| number(ipma, places + n * place_bytes, place_bytes);
             return (0..count)
@@ -165,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_of_the_primary_picture_is_read() {
+    fn the_metadata_of_the_primary_picture_is_read() {
         let file = full();
         let want = PrimaryPicture {
             size: Some((640, 360)),
@@ -176,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_says_less_and_ends() {
+    fn damaged_files_give_less_and_end() {
         let whole = full();
         for length in 0..whole.len() {
             read(&whole[..length]);

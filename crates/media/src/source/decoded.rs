@@ -1,4 +1,4 @@
-//! The decoded pictures that FFmpeg sends, and the sound beside them.
+//! Reads the decoded pictures that FFmpeg sends, and the sound beside them.
 use super::feed::{FeedPiece, FeedReader};
 use crate::beside::SoundFormat;
 use crate::ffmpeg::log::OutputLog;
@@ -14,11 +14,11 @@ use std::time::Duration;
 /// FFmpeg adds this to all times, in seconds: the format has no negative ones, and sound may begin
 /// before the pictures.
 pub(super) const TIME_OFFSET: u32 = 10;
-/// Rows that FFmpeg adds to a picture that is higher than wide. Its bytes then differ in number
-/// from those of the same picture turned, so that a camera that is turned over is noticed.
+/// Rows that FFmpeg adds to a picture that is higher than wide, so that it has another number of
+/// bytes than the same picture turned. So a turn of the camera is noticed.
 pub(super) const PORTRAIT_ROWS: u32 = 2;
-/// How long the description of the output may take, which FFmpeg writes before it.
-const LOG_PATIENCE: Duration = Duration::from_secs(2);
+/// The longest wait for the description of the output, which FFmpeg writes before the output.
+const LOG_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest packet of sound, in bytes.
 const MAX_SOUND: usize = 16 << 20;
 
@@ -34,7 +34,7 @@ pub(super) struct Decoded<R> {
 
 #[derive(Debug)]
 enum DecodedState<R> {
-    /// Nothing was read.
+    /// Nothing is read yet.
     New(R),
     Open(Box<DecodedStream<R>>),
     Ended,
@@ -43,7 +43,7 @@ enum DecodedState<R> {
 #[derive(Debug)]
 struct DecodedStream<R> {
     from: NutReader<R>,
-    /// The place of the pictures among the streams.
+    /// The index of the stream with the pictures.
     video: usize,
     shape: DecodedSize,
     samples: SampleFormat,
@@ -57,11 +57,11 @@ struct DecodedStream<R> {
 struct DecodedSize {
     width: u32,
     height: u32,
-    /// Rows that are sent, some of which are no part of the picture.
+    /// Rows that FFmpeg sends, with those that it has added.
     rows: u32,
 }
 
-/// What the bytes of a picture are.
+/// The meaning of a picture's bytes.
 #[derive(Debug)]
 enum SampleFormat {
     Rgb,
@@ -102,7 +102,7 @@ impl<R: BufRead> Decoded<R> {
         };
         let shape = DecodedSize::new(width, rows, self.marks_portrait);
         self.check(shape)?;
-        let (header, output) = self.log.wait(audio.is_some(), LOG_PATIENCE);
+        let (header, output) = self.log.wait(audio.is_some(), LOG_TIMEOUT);
         let streams = from.streams();
         let samples = match streams[place].codec_tag.as_slice() {
             b"I420" => {
@@ -172,7 +172,7 @@ impl<R: BufRead + Send + 'static> FeedReader<RgbImage> for Decoded<R> {
 impl<R: BufRead> DecodedStream<R> {
     fn next(&mut self, spare: &Receiver<RgbImage>) -> io::Result<Option<FeedPiece<RgbImage>>> {
         let bytes = self.samples.len_of(self.shape);
-        // A picture of another size may be larger, which is no error of the stream.
+        // A larger packet can be a picture of another size, which is no error.
         let most = bytes.max(MAX_SOUND).saturating_mul(4);
         loop {
             let Some(packet) = self.from.next(most, &mut self.body)? else {

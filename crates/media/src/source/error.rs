@@ -1,4 +1,4 @@
-//! What can go wrong with a source.
+//! The errors of sources.
 use crate::ffmpeg::FfmpegError;
 use crate::ffmpeg::diagnose::{Diagnosis, DiagnosisKind};
 use mattebox_core::codec::DecodeError;
@@ -6,19 +6,18 @@ use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// Why a source gives no picture. Every text names the source and says what to do where something
-/// can be done.
+/// Why a source gives no picture. Every text names the source and gives advice if there is any.
 #[derive(Debug, Error)]
 pub enum SourceError {
     /// FFmpeg is needed and missing.
     #[error(transparent)]
     Ffmpeg(#[from] FfmpegError),
-    /// What was asked for cannot work: no such file, not a video, a setting that makes no sense.
+    /// The request cannot work: no such file, not a video, a setting without sense.
     #[error("{name}: {problem}")]
     Usage {
         /// The source.
         name: String,
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
     /// A live source gave no picture in time.
@@ -26,9 +25,9 @@ pub enum SourceError {
     Unreachable {
         /// The source.
         name: String,
-        /// How long was tried.
+        /// The time of all tries, in seconds.
         seconds: f64,
-        /// What the last try gave.
+        /// The problem of the last try.
         problem: String,
     },
     /// No picture for too long.
@@ -39,19 +38,19 @@ pub enum SourceError {
     Stalled {
         /// The source.
         name: String,
-        /// How long was waited.
+        /// The time of the wait, in seconds.
         seconds: f64,
         /// Pictures before.
         frames: u64,
     },
-    /// It broke; the pictures before are good.
+    /// It failed; the pictures before are good.
     #[error("{name}{}: {problem}", after(*frames))]
     Failed {
         /// The source.
         name: String,
         /// Pictures before.
         frames: u64,
-        /// What happened.
+        /// The problem.
         problem: String,
     },
     /// One picture of several cannot be read; the others follow.
@@ -59,7 +58,7 @@ pub enum SourceError {
     Unreadable {
         /// The picture.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// One picture of several cannot be decoded; the others follow.
@@ -67,7 +66,7 @@ pub enum SourceError {
     Picture {
         /// The picture.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem of the picture.
         source: DecodeError,
     },
     /// It was asked to stop before it was open.
@@ -75,7 +74,7 @@ pub enum SourceError {
     Stopped,
 }
 
-/// Nothing for a source that never gave a picture.
+/// Empty for a source that never gave a picture.
 fn after(frames: u64) -> String {
     if frames == 0 {
         String::new()
@@ -85,8 +84,8 @@ fn after(frames: u64) -> String {
 }
 
 impl SourceError {
-    /// Whether the source is over. After other errors one picture is missing and the source goes
-    /// on.
+    /// Whether the source is over. After other errors one picture is missing and the source
+    /// continues.
     pub fn is_fatal(&self) -> bool {
         !matches!(
             self,
@@ -94,7 +93,7 @@ impl SourceError {
         )
     }
 
-    /// Whether the user asked for what cannot work.
+    /// Whether the user's request cannot work.
     pub fn is_usage(&self) -> bool {
         matches!(self, SourceError::Usage { .. })
     }
@@ -104,7 +103,7 @@ impl SourceError {
         matches!(self, SourceError::Unreachable { .. })
     }
 
-    /// An error from what FFmpeg said when it ended.
+    /// An error from the diagnosis of FFmpeg's messages.
     pub(super) fn from_diagnosis(name: &str, frames: u64, found: Diagnosis) -> Self {
         let name = name.to_owned();
         match found.kind {

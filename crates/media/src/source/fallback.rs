@@ -1,16 +1,16 @@
-//! Another way to read a source, where FFmpeg says that this one does not work.
+//! Another way to read a source, if FFmpeg reports that the first one does not work.
 use super::choices::{HardwareDecoder, InputFormat, RtspTransport};
 use super::{SourceOptions, input::SourceInput};
 use crate::ffmpeg::log::FfmpegErrors;
 use tracing::{info, warn};
 
-/// What an RTSP server, or FFmpeg, says where RTP does not go through the RTSP connection.
+/// The messages of an RTSP server, or of FFmpeg, if RTP does not go through the RTSP connection.
 const NO_TCP: &[&str] = &[
     "461 unsupported transport",
     "protocol not supported",
     "nonmatching transport",
 ];
-/// What FFmpeg says where hardware does not decode.
+/// FFmpeg's messages if hardware does not decode.
 const NO_HARDWARE: &[&str] = &[
     "device creation failed",
     "device setup failed",
@@ -20,8 +20,8 @@ const NO_HARDWARE: &[&str] = &[
     "failed to create a vaapi device",
     "no hardware config",
 ];
-/// What FFmpeg says where it does not know what it reads, as the pictures of a web camera that do
-/// not begin with a boundary.
+/// FFmpeg's messages for unknown data, such as the pictures of a web camera that do not begin with
+/// a boundary.
 const UNKNOWN: &[&str] = &["invalid data found", "expected boundary"];
 
 /// Another way to read a source.
@@ -34,7 +34,7 @@ pub(super) enum Fallback {
 }
 
 impl Fallback {
-    /// The way that FFmpeg's errors speak for, if it was not asked for another one.
+    /// The way that FFmpeg's errors suggest, if the options leave the choice.
     pub(super) fn find(
         input: &SourceInput,
         options: &SourceOptions,
@@ -48,15 +48,15 @@ impl Fallback {
         (asks_hardware && errors.mention(NO_HARDWARE)).then_some(Fallback::Software)
     }
 
-    /// From now on the source is read in this way. It is said, once.
-    pub(super) fn take(self, name: &str, options: &mut SourceOptions) {
+    /// Changes the options to this way, and reports it.
+    pub(super) fn apply(self, name: &str, options: &mut SourceOptions) {
         match self {
             Fallback::Udp => {
                 options.rtsp_transport = RtspTransport::Udp;
                 info!(
                     source = name,
-                    "the server refuses RTP over TCP, UDP is used: \
-                     --rtsp-transport udp does so at once"
+                    "the server refuses RTP over TCP, so UDP is used: \
+                     --rtsp-transport udp uses it from the start"
                 );
             }
             Fallback::Software => {
@@ -64,15 +64,16 @@ impl Fallback {
                 options.hwaccel = HardwareDecoder::None;
                 warn!(
                     source = name,
-                    "{hardware} does not decode here: the processor does (--hwaccel none)"
+                    "{hardware} does not decode on this machine, so the processor does: \
+                     --hwaccel none"
                 );
             }
         }
     }
 }
 
-/// JPEG pictures, whatever stands between them: a guess at what a web server sends, if FFmpeg does
-/// not know and was not told.
+/// The format to guess for a web server if FFmpeg does not find it and none was set: JPEG pictures,
+/// with anything between them.
 pub(super) fn guess(
     input: &SourceInput,
     options: &SourceOptions,

@@ -1,7 +1,7 @@
-//! One running FFmpeg and the pictures it sends.
+//! One running FFmpeg and the pictures that it sends.
 use super::SourceOptions;
 use super::decoded::Decoded;
-use super::input::{Reading, SourceInput};
+use super::input::{ReadMode, SourceInput};
 use super::plan::StreamPlan;
 use crate::beside::{SoundFormat, SoundPacket};
 use crate::ffmpeg::log::{FfmpegErrors, FfmpegLog, InputHeader, OutputLog};
@@ -18,22 +18,22 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
-/// Decoded pictures that may wait. More would only hide that somebody is slow.
+/// The most decoded pictures that wait. More would only hide a slow reader.
 const WAITING_PICTURES: usize = 2;
-/// How often a wait looks whether it should stop.
-const GLANCE: Duration = Duration::from_millis(50);
-/// How long a child that closed its output may take to end.
-const END_PATIENCE: Duration = Duration::from_secs(2);
+/// The interval at which a wait checks whether to stop.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// The longest wait for the end of a child that has closed its output.
+const END_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a picture is when it comes out of FFmpeg.
+/// A kind of picture that FFmpeg sends.
 pub(super) trait FeedPicture: Sized + Send + std::fmt::Debug + 'static {
-    /// It is as it was in the source: nothing was decoded, scaled or left out.
+    /// FFmpeg passes the source's pictures on: it does not decode, scale or drop any.
     const PASSED_THROUGH: bool;
 
-    /// What reads the pieces of a child's output.
+    /// The reader of a child's output.
     type Pieces: FeedReader<Self>;
 
-    /// Reads the output of a child.
+    /// Makes the reader of a child's output.
     fn pieces(
         from: ChildStdout,
         limits: &Limits,
@@ -42,14 +42,14 @@ pub(super) trait FeedPicture: Sized + Send + std::fmt::Debug + 'static {
     ) -> Self::Pieces;
 }
 
-/// Reads pieces of a stream.
+/// Reads the pieces of a stream.
 pub(super) trait FeedReader<P>: Send + 'static {
-    /// The next of a stream; `None` at its end. A stream that ends within a piece gives
-    /// `UnexpectedEof`. A picture may take the memory of one from `spare`.
+    /// The next piece; `None` at the end of the stream. A stream that ends within a piece gives
+    /// `UnexpectedEof`. A picture may use the memory of one from `spare`.
     fn next(&mut self, spare: &Receiver<P>) -> io::Result<Option<FeedPiece<P>>>;
 }
 
-/// What comes out of FFmpeg.
+/// A piece of FFmpeg's output.
 #[derive(Debug)]
 pub(super) enum FeedPiece<P> {
     Picture {
@@ -98,7 +98,7 @@ impl FeedPicture for jpeg::Jpeg {
     }
 }
 
-/// The JPEG pictures that FFmpeg passes on.
+/// Reads the JPEG pictures that FFmpeg passes on.
 #[derive(Debug)]
 pub(super) struct JpegReader {
     from: BufReader<ChildStdout>,
@@ -125,52 +125,53 @@ pub(super) struct TimedSound {
     pub(super) is_key: bool,
 }
 
-/// The sound of a feed whose clock was at 0 at this time, in microseconds of the source's.
-pub(super) fn sound_from(began: i64, heard: Vec<TimedSound>) -> Vec<SoundPacket> {
-    let packet = |heard: TimedSound| SoundPacket {
-        time: Timestamp(began.saturating_add(heard.micros)),
-        bytes: heard.bytes,
-        is_key: heard.is_key,
+/// Packets by the clock of the source. `began` is the time of the feed's 0 on that clock, in
+/// microseconds.
+pub(super) fn sound_from(began: i64, sound: Vec<TimedSound>) -> Vec<SoundPacket> {
+    let packet = |sound: TimedSound| SoundPacket {
+        time: Timestamp(began.saturating_add(sound.micros)),
+        bytes: sound.bytes,
+        is_key: sound.is_key,
     };
-    heard.into_iter().map(packet).collect()
+    sound.into_iter().map(packet).collect()
 }
 
 /// One picture from FFmpeg.
 #[derive(Debug)]
 pub(super) struct ArrivedPicture<P> {
     pub(super) picture: P,
-    /// Microseconds in the stream, or, of a live one read by our clock, unix time when it arrived;
-    /// if it was decoded.
+    /// Its time in microseconds: in the stream, or the unix time of its arrival for a live source
+    /// with our clock. `None` for pictures that are passed on.
     pub(super) micros: Option<i64>,
-    /// When it came out of the pipe.
+    /// The time when it was read from the pipe.
     pub(super) arrived: SystemTime,
-    /// The same by the clock that is never set.
+    /// The same on the monotonic clock.
     pub(super) read: Instant,
     pub(super) pixel_aspect: Option<(u32, u32)>,
     pub(super) sound_format: Option<Arc<SoundFormat>>,
-    /// The sound that came before it.
+    /// The sound before it.
     pub(super) sound: Vec<TimedSound>,
 }
 
-/// What a wait for a picture gave.
+/// The result of a wait for a picture.
 #[derive(Debug)]
 pub(super) enum Arrival<P> {
     Picture(Box<ArrivedPicture<P>>),
-    /// The child sent its last picture. What came of sound after it.
+    /// The child sent its last picture, and this sound after it.
     Ended(Vec<TimedSound>),
-    /// The next picture, which is at this time, has another size: only another child can send it.
+    /// The next picture, at this time, has another size: only another child can send it.
     NewSize {
         micros: i64,
     },
-    /// What it sent cannot be used.
+    /// The output cannot be used.
     Unusable(io::Error),
     /// The wait was too long.
     Stalled,
-    /// Somebody asked to stop.
+    /// The wait was stopped.
     Stopped,
 }
 
-/// How a child ended.
+/// The end of a child.
 #[derive(Debug)]
 pub(super) struct ChildEnd {
     /// `None`: it had to be killed.
@@ -181,8 +182,8 @@ pub(super) struct ChildEnd {
 /// One running FFmpeg. Dropped, it is killed.
 #[derive(Debug)]
 pub(super) struct Feed<P> {
-    // In this order: the child ends, then its pictures have nowhere to go, then the thread that
-    // brought them ends.
+    // Dropped in this order: the child ends, then the channel closes, then the thread that fills it
+    // ends.
     process: Process,
     pictures: Receiver<Arrival<P>>,
     spare: Sender<P>,
@@ -190,7 +191,7 @@ pub(super) struct Feed<P> {
     _reader: ReaderThread,
 }
 
-/// Joined when dropped, so that no thread outlives its feed.
+/// A thread that is joined when dropped, so that it does not outlive its feed.
 #[derive(Debug)]
 struct ReaderThread(Option<JoinHandle<()>>);
 
@@ -203,12 +204,12 @@ impl Drop for ReaderThread {
 }
 
 impl<P: FeedPicture> Feed<P> {
-    /// Starts what reads an input.
+    /// Starts a child that reads an input.
     pub(super) fn start(
         input: &SourceInput,
         ffmpeg: &Ffmpeg,
         options: &SourceOptions,
-        reading: Reading,
+        reading: ReadMode,
     ) -> io::Result<Self> {
         let mut command = match P::PASSED_THROUGH {
             true => input.copy_command(ffmpeg, options, reading),
@@ -226,7 +227,7 @@ impl<P: FeedPicture> Feed<P> {
         let (spare, spare_from) = crossbeam_channel::bounded(WAITING_PICTURES);
         let reader = thread::Builder::new()
             .name("decode".into())
-            .spawn(move || bring(pieces, &sender, &spare_from))?;
+            .spawn(move || forward(pieces, &sender, &spare_from))?;
         Ok(Feed {
             process,
             pictures,
@@ -236,39 +237,39 @@ impl<P: FeedPicture> Feed<P> {
         })
     }
 
-    /// Takes the memory of a picture that is done with.
+    /// Takes back a picture to use its memory again.
     pub(super) fn reuse(&self, picture: P) {
-        // A full channel only means that there is enough.
+        // A full channel holds enough memory already.
         let _ = self.spare.try_send(picture);
     }
 
-    /// Waits until the input is open, or the child has ended; `None` if neither came within
-    /// `patience` (zero is for ever), or on a stop.
-    pub(super) fn wait_for_header(&self, patience: Duration, stop: &Stop) -> Option<InputHeader> {
+    /// Waits until the input is open, or the child has ended; `None` after `timeout` (zero is for
+    /// ever), or on a stop.
+    pub(super) fn wait_for_header(&self, timeout: Duration, stop: &Stop) -> Option<InputHeader> {
         let begun = Instant::now();
         loop {
             if stop.is_stopped() {
                 return None;
             }
-            let header = self.log.wait_for_header(GLANCE);
-            if header.is_some() || (!patience.is_zero() && begun.elapsed() >= patience) {
+            let header = self.log.wait_for_header(POLL_INTERVAL);
+            if header.is_some() || (!timeout.is_zero() && begun.elapsed() >= timeout) {
                 return header;
             }
         }
     }
 
-    /// Waits up to `patience` for the next picture; zero is for ever.
-    pub(super) fn next(&self, patience: Duration, stop: &Stop) -> Arrival<P> {
+    /// Waits up to `timeout` for the next picture; zero is for ever.
+    pub(super) fn next(&self, timeout: Duration, stop: &Stop) -> Arrival<P> {
         let begun = Instant::now();
         loop {
             if stop.is_stopped() {
                 return Arrival::Stopped;
             }
-            match self.pictures.recv_timeout(GLANCE) {
+            match self.pictures.recv_timeout(POLL_INTERVAL) {
                 Ok(arrival) => return arrival,
                 Err(RecvTimeoutError::Disconnected) => return Arrival::Ended(vec![]),
                 Err(RecvTimeoutError::Timeout)
-                    if !patience.is_zero() && begun.elapsed() >= patience =>
+                    if !timeout.is_zero() && begun.elapsed() >= timeout =>
                 {
                     return Arrival::Stalled;
                 }
@@ -277,7 +278,7 @@ impl<P: FeedPicture> Feed<P> {
         }
     }
 
-    /// Ends it, if it has not ended, and says how that was.
+    /// Ends the child, if it still runs, and returns its status and errors.
     pub(super) fn finish(self) -> ChildEnd {
         let Feed {
             mut process,
@@ -286,7 +287,7 @@ impl<P: FeedPicture> Feed<P> {
             log,
             _reader,
         } = self;
-        let status = process.wait(END_PATIENCE);
+        let status = process.wait(END_TIMEOUT);
         process.kill();
         drop(pictures);
         ChildEnd {
@@ -296,8 +297,8 @@ impl<P: FeedPicture> Feed<P> {
     }
 }
 
-/// Brings pictures from the pipe to the channel until one of them closes.
-fn bring<P: FeedPicture>(mut pieces: P::Pieces, to: &Sender<Arrival<P>>, spare: &Receiver<P>) {
+/// Moves pictures from the pipe to the channel until one of them closes.
+fn forward<P: FeedPicture>(mut pieces: P::Pieces, to: &Sender<Arrival<P>>, spare: &Receiver<P>) {
     let mut sound = Vec::new();
     loop {
         let arrival = match pieces.next(spare) {
@@ -329,8 +330,7 @@ fn bring<P: FeedPicture>(mut pieces: P::Pieces, to: &Sender<Arrival<P>>, spare: 
             }
             Ok(Some(FeedPiece::NewSize { micros })) => Arrival::NewSize { micros },
             Ok(None) => Arrival::Ended(std::mem::take(&mut sound)),
-            // A child that was killed may leave part of a picture. How it ended says more than
-            // that.
+            // A killed child may leave part of a picture. Its end tells more than that part.
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => Arrival::Ended(vec![]),
             Err(error) => Arrival::Unusable(error),
         };
@@ -341,8 +341,7 @@ fn bring<P: FeedPicture>(mut pieces: P::Pieces, to: &Sender<Arrival<P>>, spare: 
     }
 }
 
-/// Makes a pipe hold about a picture instead of 64 KiB, so that FFmpeg and we take turns less
-/// often.
+/// Makes a pipe hold about one picture instead of 64 KiB, so that both processes switch less often.
 fn widen(pipe: &ChildStdout) {
     #[cfg(target_os = "linux")]
     let _ = rustix::pipe::fcntl_setpipe_size(pipe, 1 << 20);

@@ -1,4 +1,4 @@
-//! Which files of this machine a source reads.
+//! The files of this machine that a source reads.
 use super::{SourceSpec, listing, spec};
 use mattebox_store::pending::folder_of;
 use std::{
@@ -7,12 +7,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The longest playlist that is looked into, in bytes.
+/// The longest playlist that is read, in bytes.
 const MAX_PLAYLIST: u64 = 16 << 20;
-/// Playlists in playlists.
+/// The most levels of playlists in playlists.
 const MAX_DEPTH: usize = 32;
 
-/// Something of this machine that a source reads.
+/// A file of this machine that a source reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceFile {
     /// A file, a device, or a folder all of whose pictures are read.
@@ -21,8 +21,8 @@ pub enum SourceFile {
     Stdin,
 }
 
-/// Everything of this machine that a source reads, as far as that shows before it is opened: every
-/// picture of a folder, pattern or numbered sequence, the files of a playlist, and files in a
+/// The files of this machine that a source reads, as far as they are known before it is opened:
+/// every picture of a folder, pattern or numbered sequence, the files of a playlist, and files in a
 /// filter graph.
 pub fn files(spec: &SourceSpec) -> Vec<SourceFile> {
     let paths = match spec {
@@ -33,7 +33,7 @@ pub fn files(spec: &SourceSpec) -> Vec<SourceFile> {
         SourceSpec::Lavfi(address) => in_graph(spec::graph(address)),
         SourceSpec::Path(path) => match listing::find(path) {
             Some(found) => std::iter::once(path.clone())
-                // A pattern is no file.
+                // A pattern is not a file itself.
                 .filter(|path| path.exists())
                 .chain(found.unwrap_or_default().paths)
                 .collect(),
@@ -79,8 +79,8 @@ fn playlist(path: &Path) -> Option<String> {
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The files that a line of a playlist may name: all of a bare line, what follows `file`, and what
-/// stands in quotes.
+/// The files that a line of a playlist may name: a bare line, the text after `file`, and quoted
+/// texts.
 fn named_in(line: &str) -> Vec<String> {
     let plain = |name: &str| name.replace(['\'', '\\'], "");
     let mut names: Vec<String> = line
@@ -92,7 +92,7 @@ fn named_in(line: &str) -> Vec<String> {
     match line.strip_prefix("file") {
         Some(name) => {
             names.extend([plain(name.trim()), line.to_owned()]);
-            // A remark may follow.
+            // A comment may follow.
             names.extend(name.split_whitespace().next().map(plain));
         }
         None if line.starts_with('#') => {}
@@ -117,7 +117,7 @@ fn sequence(path: &Path) -> Vec<PathBuf> {
         return Vec::new();
     };
     let folder = folder_of(path);
-    // FFmpeg writes a percent sign as two.
+    // In FFmpeg's patterns a percent sign is written as two.
     let folder = folder.to_string_lossy().replace("%%", "%");
     let is_one = |name: &str| {
         let number = name
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_that_is_read_is_found() {
+    fn all_files_that_are_read_are_found() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         for name in [

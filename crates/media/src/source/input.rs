@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 use std::time::Duration;
 
-/// What FFmpeg is to read.
+/// The input of FFmpeg.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct SourceInput {
-    /// How messages name it.
+    /// Its name in messages.
     pub(super) name: String,
     kind: InputKind,
 }
@@ -33,45 +33,45 @@ enum InputKind {
     Pipe(Pipe),
 }
 
-/// How much FFmpeg reads of a source before it says what is in it.
+/// The amount of data that FFmpeg reads to find a source's streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ProbeLength {
-    /// 32 kB for the format, 100 kB or a fifth of a second for the rest: what comes live begins at
-    /// once. Not every stream tells by then what is in it.
+    /// 32 kB for the format, 100 kB or a fifth of a second for the streams, so that live sources
+    /// begin at once. Not every source shows its streams that early.
     Quick,
     /// FFmpeg's own 5 MB or 5 seconds.
     Long,
 }
 
-/// Protocols that carry what happens now. Of http, ftp and the like it shows only when they are
-/// open.
+/// Protocols of live streams. With http, ftp and others only opening shows whether a source is
+/// live.
 const LIVE: &[&str] = &[
     "rtsp", "rtsps", "rtp", "srtp", "rtmp", "rtmps", "rtmpt", "rtmpe", "udp", "tcp", "tls", "srt",
     "rist", "unix", "mmsh", "mmst",
 ];
 
-/// How an input is read.
+/// The way in which an input is read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reading {
-    /// As it happens.
+pub(super) struct ReadMode {
+    /// It is read in real time.
     pub(super) live: bool,
-    /// Pictures have the time when they came. FFmpeg cannot tell then how long a video is that
-    /// turns out to have an end.
+    /// The time of a picture is that of its arrival. FFmpeg then cannot tell the length of a source
+    /// that turns out to have an end.
     pub(super) our_clock: bool,
-    /// How long FFmpeg looks first.
+    /// How much FFmpeg reads first.
     pub(super) probe: ProbeLength,
-    /// Where it begins.
+    /// The time to begin at.
     pub(super) start: Option<Duration>,
-    /// What is still wanted.
+    /// The time left to read.
     pub(super) duration: Option<Duration>,
-    /// FFmpeg itself begins again at the end.
+    /// FFmpeg begins again at the end.
     pub(super) rewinds: bool,
-    /// What is done with its streams.
+    /// The work on its streams.
     pub(super) plan: StreamPlan,
 }
 
 impl SourceInput {
-    /// Finds out what a source is and whether it is there, as far as that costs nothing.
+    /// Finds out the kind of a source and whether it exists, without opening it.
     pub(super) fn resolve(spec: &SourceSpec) -> Result<Self, SourceError> {
         let name = spec.to_string();
         let refuse = |problem: String| SourceError::Usage {
@@ -85,10 +85,10 @@ impl SourceInput {
                 }
                 Ok(there) if is_pipe(&there) => InputKind::Pipe(Pipe::named(path)),
                 Ok(_) => InputKind::File(path.clone()),
-                // A numbered sequence such as frame_%06d.tif, which FFmpeg knows how to read.
+                // A numbered sequence such as frame_%06d.tif, which FFmpeg reads.
                 Err(_) if path.to_string_lossy().contains('%') => InputKind::File(path.clone()),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    return Err(refuse(missing(path)));
+                    return Err(refuse(missing_text(path)));
                 }
                 Err(error) => return Err(refuse(format!("cannot be read: {error}"))),
             },
@@ -109,7 +109,7 @@ impl SourceInput {
         Ok(SourceInput { name, kind })
     }
 
-    /// Whether it is known before it is opened that it gives pictures as they happen.
+    /// Whether it is live, as far as that is known before it is opened.
     pub(super) fn is_live(&self) -> bool {
         match &self.kind {
             InputKind::Device { .. } => true,
@@ -118,7 +118,7 @@ impl SourceInput {
         }
     }
 
-    /// What is wrong if it is a camera that is not plugged in.
+    /// The problem if it is a camera that is not plugged in.
     pub(super) fn missing_device(&self) -> Option<String> {
         match &self.kind {
             InputKind::Device {
@@ -134,14 +134,14 @@ impl SourceInput {
         matches!(self.kind, InputKind::Url(_))
     }
 
-    /// Starts to send what a pipe gives to a child that was started for it.
+    /// Starts to send the data of a pipe to its child.
     pub(super) fn supply(&self, to: Option<ChildStdin>) {
         if let (InputKind::Pipe(pipe), Some(to)) = (&self.kind, to) {
             pipe.supply(to);
         }
     }
 
-    /// Whether everything that a pipe gave so far can be given to another child.
+    /// Whether another child can read it from its beginning.
     pub(super) fn can_be_read_from_its_beginning(&self) -> bool {
         match &self.kind {
             InputKind::Pipe(pipe) => pipe.is_whole(),
@@ -150,28 +150,26 @@ impl SourceInput {
         }
     }
 
-    /// How a source with an end is opened first: pictures in a pipe, which may be as live as a
-    /// camera, need no long look.
-    pub(super) fn first_probe(&self, patience: Duration, stop: &Stop) -> ProbeLength {
+    /// The first probe of a source with an end: pictures in a pipe, which may be as live as a
+    /// camera, need only a quick one.
+    pub(super) fn first_probe(&self, timeout: Duration, stop: &Stop) -> ProbeLength {
         match &self.kind {
-            InputKind::Pipe(pipe) if pipe.begins_with_pictures(patience, stop) => {
-                ProbeLength::Quick
-            }
+            InputKind::Pipe(pipe) if pipe.begins_with_pictures(timeout, stop) => ProbeLength::Quick,
             _ => ProbeLength::Long,
         }
     }
 
-    /// Whether it may turn out, when it is open, to give pictures as they happen.
+    /// Whether it may turn out to be live once it is open.
     pub(super) fn may_be_live(&self) -> bool {
         matches!(self.kind, InputKind::Url(_))
     }
 
-    /// Whether FFmpeg can go back to its beginning by itself.
+    /// Whether FFmpeg can go back to its beginning.
     pub(super) fn can_rewind(&self) -> bool {
         matches!(self.kind, InputKind::File(_) | InputKind::Url(_))
     }
 
-    /// Whether it can be opened a second time and is then the same.
+    /// Whether it can be opened a second time and then gives the same data.
     pub(super) fn can_be_opened_again(&self) -> bool {
         match &self.kind {
             InputKind::File(path) => path.metadata().is_ok_and(|there| there.is_file()),
@@ -197,13 +195,13 @@ impl SourceInput {
         }
     }
 
-    /// The command that sends its JPEG pictures to stdout as they are, each in a part of a
-    /// multipart message. Nothing of the options that change pictures or their rate applies.
+    /// The command that sends its JPEG pictures to stdout unchanged, each in a part of a multipart
+    /// message. The options for pictures and their rate do not apply.
     pub(super) fn copy_command(
         &self,
         ffmpeg: &Ffmpeg,
         options: &SourceOptions,
-        reading: Reading,
+        reading: ReadMode,
     ) -> Command {
         let mut command = self.reading(ffmpeg, options, reading);
         command.args([
@@ -219,13 +217,13 @@ impl SourceInput {
     }
 
     /// The command that decodes it to pictures on stdout, in NUT, with their times, and with sound.
-    /// Nothing is left out or repeated but for `fps`. Pictures that come before their time get the
-    /// next one that is free.
+    /// Only `fps` drops or repeats pictures. A picture whose time is not later than the one before
+    /// gets the next free time.
     pub(super) fn command(
         &self,
         ffmpeg: &Ffmpeg,
         options: &SourceOptions,
-        reading: Reading,
+        reading: ReadMode,
     ) -> Command {
         let mut command = self.reading(ffmpeg, options, reading);
         let plan = reading.plan;
@@ -247,32 +245,31 @@ impl SourceInput {
         ));
         command.args(["-vf", &filters.join(",")]);
         command.args(ffmpeg.frame_mode("passthrough"));
-        // More threads would copy pictures side by side, and each hold one back.
+        // More threads would only copy pictures, and each would hold one back.
         command.args(["-c:v", "rawvideo", "-threads:v", "1"]);
         command.args(["-enc_time_base", "1:1000000"]);
         if self.can_be_opened_again() {
-            // Pictures of another size come as they are, and another child is started for them.
+            // Pictures of another size are sent unscaled, and another child is started for them.
             command.args(["-autoscale", "0"]);
         }
         if plan.sound {
-            // Pictures do not wait long for sound that is late, or has ended before them: they
-            // would wait in memory.
+            // Pictures do not wait long in memory for sound that is late or has ended before them.
             let micros = if reading.live { "50000" } else { "200000" };
             command.args(["-max_interleave_delta", micros]);
         }
         command.args(["-output_ts_offset", &TIME_OFFSET.to_string()]);
         command.args(["-flush_packets", "1", "-f", "nut", "-write_index", "0"]);
-        // The format without syncpoints, which both sides would keep in memory, is called
+        // Without syncpoints, which both sides would keep in memory, the format counts as
         // experimental.
         command.args(["-f_strict", "experimental", "-syncpoints", "none"]);
-        // A picture goes into the pipe at once, and not in small pieces.
+        // A picture is written to the pipe at once, and not in small pieces.
         command.args(["-avioflags", "direct", "pipe:1"]);
         command
     }
 
-    /// The part of a command that says what is read, and how much of it.
-    fn reading(&self, ffmpeg: &Ffmpeg, options: &SourceOptions, reading: Reading) -> Command {
-        let Reading {
+    /// The part of a command for the input, and the range to read.
+    fn reading(&self, ffmpeg: &Ffmpeg, options: &SourceOptions, reading: ReadMode) -> Command {
+        let ReadMode {
             live,
             our_clock,
             probe,
@@ -303,11 +300,10 @@ impl SourceInput {
             command.args(["-threads", &threads.to_string()]);
         }
         if live {
-            // Threads that share the frames among them would hold as many frames back as there are
-            // threads.
+            // Frame threads would hold back one frame for each thread.
             command.args(["-thread_type", "slice"]);
-            // Some cameras send no times, or wrong ones. Our own clock says when a picture came,
-            // and a rate is made by it.
+            // Some cameras send no times, or wrong ones. Our own clock then gives the time of
+            // arrival, also for a fixed rate.
             if our_clock {
                 command.args(["-copyts", "-use_wallclock_as_timestamps", "1"]);
             }
@@ -345,7 +341,7 @@ impl SourceInput {
             }
             InputKind::Stdin | InputKind::Pipe(_) => command.args(["-i", "pipe:0"]),
         };
-        // The first video that is no cover picture, unless another is shown by players.
+        // The first video that is no cover picture, unless players show another one.
         match plan.stream {
             Some(stream) => command.args(["-map", &format!("0:{stream}")]),
             None => command.args(["-map", "0:V:0"]),
@@ -359,7 +355,7 @@ impl SourceInput {
         command
     }
 
-    /// What FFmpeg may open for it. Devices and test patterns use no protocols.
+    /// The protocols that FFmpeg may use for it. Devices and test patterns need none.
     fn protocols(&self) -> Option<String> {
         match &self.kind {
             InputKind::File(_) => Some(protocols::FILE.to_owned()),
@@ -369,7 +365,7 @@ impl SourceInput {
         }
     }
 
-    /// What a person has asked for. It comes last, so that it wins.
+    /// The options that a person has set. They come last, so that they win.
     fn choices(&self, command: &mut Command, options: &SourceOptions) {
         if let Some(name) = options.hwaccel.ffmpeg_name() {
             command.args(["-hwaccel", name]);
@@ -397,8 +393,7 @@ impl SourceInput {
     }
 }
 
-/// What gives pictures the size that is asked for, and square pixels. Video that has both passes
-/// unchanged.
+/// The filter for the requested size and square pixels. It does not change video that has both.
 fn size_filter(options: &SourceOptions) -> Option<String> {
     let (width, height) = match options.square_pixels {
         true => ("iw*max(sar\\,1)", "ih/min(sar\\,1)"),
@@ -424,7 +419,7 @@ fn size_filter(options: &SourceOptions) -> Option<String> {
     }
 }
 
-fn missing(path: &Path) -> String {
+fn missing_text(path: &Path) -> String {
     let here = std::env::current_dir()
         .map(|dir| dir.display().to_string())
         .unwrap_or_default();
@@ -485,7 +480,7 @@ fn is_pipe(_: &std::fs::Metadata) -> bool {
     false
 }
 
-/// Whether an open file is one that lies on a disk.
+/// Whether an open file is a regular file.
 #[cfg(unix)]
 fn is_a_file(open: &impl std::os::fd::AsFd) -> bool {
     let kind =
@@ -503,7 +498,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_live_is_known_by_its_protocol() {
+    fn live_sources_are_known_by_their_protocol() {
         let live = |text: &str| {
             SourceInput::resolve(&text.parse().unwrap())
                 .unwrap()
@@ -516,7 +511,7 @@ mod tests {
     }
 
     #[test]
-    fn a_camera_is_asked_for_a_size_and_a_format() {
+    fn a_size_and_a_format_are_requested_from_a_camera() {
         let options = SourceOptions {
             size: Some("1280x720".parse().unwrap()),
             input_format: Some("mjpeg".parse().unwrap()),
@@ -524,7 +519,7 @@ mod tests {
             hwaccel: "vaapi".parse().unwrap(),
             ..Default::default()
         };
-        let reading = Reading {
+        let reading = ReadMode {
             live: true,
             our_clock: true,
             probe: ProbeLength::Quick,
@@ -561,7 +556,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_named() {
+    fn a_missing_file_or_camera_is_named() {
         let text = |spec: &str| {
             SourceInput::resolve(&spec.parse().unwrap())
                 .unwrap_err()

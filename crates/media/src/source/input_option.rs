@@ -1,4 +1,4 @@
-//! Options of FFmpeg that a person gives for a source.
+//! Options of FFmpeg that a person sets for a source.
 use mattebox_engine::address::{MASK, option};
 use std::{fmt, str::FromStr};
 use thiserror::Error;
@@ -7,7 +7,7 @@ use thiserror::Error;
 const REFUSED: &[(&[&str], &str)] = &[
     (
         &["i", "y", "n", "attach", "dump_attachment", "target", "map"],
-        "it names a file or what is written",
+        "it names a file or an output",
     ),
     (
         &[
@@ -40,7 +40,7 @@ const REFUSED: &[(&[&str], &str)] = &[
             "nostdin",
             "stdin",
         ],
-        "it changes what FFmpeg says, which is read here",
+        "it changes FFmpeg's messages, which are read here",
     ),
     (&["f"], "use --input-format"),
     (&["ss"], "use --start"),
@@ -104,7 +104,7 @@ impl InputOption {
     }
 }
 
-/// Without a value that may be a secret.
+/// Shows no value that may be a secret.
 impl fmt::Display for InputOption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_plain = option::is_plain(&self.name, &self.value);
@@ -119,13 +119,13 @@ impl fmt::Debug for InputOption {
     }
 }
 
-/// Why a text is no [`InputOption`]. It does not repeat the value.
+/// Why a text is no [`InputOption`]. The message does not repeat the value.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum InputOptionError {
     /// No name, no value, or no `=` between them.
     #[error("write NAME=VALUE, such as fflags=nobuffer")]
     Form,
-    /// The name is none.
+    /// It has no valid name.
     #[error("an option's name has only letters, digits, _, - and :")]
     Name,
     /// It is not passed on.
@@ -133,7 +133,7 @@ pub enum InputOptionError {
     Refused {
         /// The option.
         name: String,
-        /// Why not, or what to use.
+        /// The reason, or the option to use instead.
         reason: &'static str,
     },
 }
@@ -150,7 +150,7 @@ impl FromStr for InputOption {
         if !name.bytes().all(is_part) || name.starts_with(['-', ':']) || value.contains('\0') {
             return Err(InputOptionError::Name);
         }
-        // Of -filter:v and -c:v:0 what stands before the colon.
+        // The part before the colon, as in -filter:v and -c:v:0.
         let option = name.split(':').next().unwrap_or(name);
         let found = REFUSED.iter().find(|(names, _)| names.contains(&option));
         match found {

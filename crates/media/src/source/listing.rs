@@ -1,4 +1,4 @@
-//! Which files a folder, a pattern or a numbered sequence of pictures stands for, in which order.
+//! The files of a folder, a pattern or a numbered sequence of pictures, in order.
 use super::sequence::{self, NumberedFiles};
 use mattebox_core::codec::PictureFormat;
 use std::{
@@ -9,39 +9,39 @@ use std::{
 };
 use thiserror::Error;
 
-/// Ends of names that pictures have which are decoded here.
+/// Extensions of pictures that this program decodes.
 const EXTENSIONS: &[&str] = &[
     "jpg", "jpeg", "jfif", "jpe", "png", "webp", "tif", "tiff", "bmp", "gif",
 ];
-/// Ends of names of what is only read as a source of its own.
+/// Extensions of videos, which are only read as single sources.
 const VIDEOS: &[&str] = &[
     "3gp", "avi", "flv", "m2ts", "m4v", "mjpeg", "mjpg", "mkv", "mov", "mp4", "mpeg", "mpg", "mts",
     "mxf", "ts", "webm", "wmv",
 ];
-/// Ends of names of raw photos.
+/// Extensions of raw photos.
 const RAW: &[&str] = &[
     "arw", "cr2", "cr3", "dng", "nef", "nrw", "orf", "pef", "raf", "raw", "rw2", "srw",
 ];
-/// Ends of names of pictures of other kinds. FFmpeg reads some of them, one by one.
+/// Extensions of other pictures. FFmpeg reads some of them, one by one.
 const OTHERS: &[&str] = &[
     "dpx", "exr", "hdr", "ico", "j2k", "jp2", "jxl", "pbm", "pgm", "pnm", "ppm", "psd", "qoi",
     "sgi", "svg", "tga",
 ];
-/// So many bytes of a file are looked through for a second picture.
+/// Bytes of a file that are searched for a second picture.
 const MAX_LOOK: u64 = 64 << 20;
-/// Files that a message names.
+/// The most files that a message names.
 const MAX_NAMED: usize = 3;
 
-/// The pictures that a path stands for.
+/// The pictures at a path.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Listing {
     /// All of them, in order.
     pub(super) paths: Vec<PathBuf>,
     /// Those of them that only FFmpeg may read, with their format.
     pub(super) by_ffmpeg: Vec<(PathBuf, PictureFormat)>,
-    /// What is no picture that is read, and why.
+    /// The files that are not read, and why.
     pub(super) left_out: Vec<LeftOutFile>,
-    /// What else a person should know.
+    /// A note for the user.
     pub(super) note: Option<String>,
 }
 
@@ -76,21 +76,21 @@ pub(super) struct LeftOutFile {
     pub(super) reason: String,
 }
 
-/// What a file is, by its name and its first bytes.
+/// The kind of a file, by its name and its first bytes.
 enum FileKind {
-    /// A picture that is decoded here, or should be by its name.
+    /// A picture that this program decodes, at least by its name.
     Picture,
     /// A picture that FFmpeg may read.
     ByFfmpeg(PictureFormat),
-    /// Something that a person may miss, and why it is not read.
+    /// A file that a person may miss, and why it is not read.
     Other(String),
-    /// A text, a database: nothing that anybody would miss.
-    Nothing,
+    /// A text, a database or the like, which no person misses.
+    Unrelated,
 }
 
-/// The pictures that `path` stands for, in natural order (`2.png` before `10.png`): those in a
-/// folder, those that match a pattern, those of a numbered sequence, or itself. `None` if it stands
-/// for no pictures but is something else, perhaps a video, perhaps nothing.
+/// The pictures at `path`, in natural order (`2.png` before `10.png`): those in a folder, those
+/// that match a pattern, those of a numbered sequence, or a single file. `None` if it is something
+/// else, such as a video, or does not exist.
 pub(super) fn find(path: &Path) -> Option<Result<Listing, ListingError>> {
     match path.metadata() {
         Ok(there) if there.is_dir() => Some(in_folder(path)),
@@ -108,7 +108,7 @@ pub(super) fn find(path: &Path) -> Option<Result<Listing, ListingError>> {
     }
 }
 
-/// A file by itself. `None` if it is for FFmpeg: a video, or an animation that FFmpeg plays.
+/// A single file. `None` if it is for FFmpeg: a video, or an animation that FFmpeg plays.
 fn single(path: &Path) -> Option<Listing> {
     let head = head(path);
     let format = PictureFormat::of(&head);
@@ -133,18 +133,18 @@ fn single(path: &Path) -> Option<Listing> {
                 video for all of them";
             Some(listing(Some(note.to_owned())))
         }
-        // A file with pictures in JPEG, one after the other, begins like one picture.
+        // A file of Motion JPEG begins like one picture.
         Some(PictureFormat::Jpeg) | None => is_picture_by_name(path).then(|| listing(None)),
         Some(_) => Some(listing(None)),
     }
 }
 
-/// What a file is that was found among others.
+/// Whether a file among others is a picture, and its format if only FFmpeg may read it.
 pub(super) fn kind_of(path: &Path) -> (bool, Option<PictureFormat>) {
     match kind(path) {
         FileKind::Picture => (true, None),
         FileKind::ByFfmpeg(format) => (true, Some(format)),
-        FileKind::Other(_) | FileKind::Nothing => (false, None),
+        FileKind::Other(_) | FileKind::Unrelated => (false, None),
     }
 }
 
@@ -159,7 +159,7 @@ fn kind(path: &Path) -> FileKind {
         return FileKind::Picture;
     }
     if is_in(VIDEOS) {
-        return FileKind::Other("a video: give it as a source of its own".to_owned());
+        return FileKind::Other("a video: give it as a separate source".to_owned());
     }
     let raw = PictureFormat::Raw;
     if is_in(RAW) {
@@ -168,17 +168,17 @@ fn kind(path: &Path) -> FileKind {
     match PictureFormat::of(&head(path)) {
         Some(format) if format.is_decoded() => FileKind::Picture,
         Some(format) => FileKind::ByFfmpeg(format),
-        None if is_in(OTHERS) => {
-            FileKind::Other("of a kind that is not read in a folder: convert it to PNG".to_owned())
-        }
+        None if is_in(OTHERS) => FileKind::Other(
+            "of a format that is not read in a folder: convert it to PNG".to_owned(),
+        ),
         None if is_in(&["heic", "heif", "hif", "avif"]) => {
-            FileKind::Other("damaged, or not what its name says".to_owned())
+            FileKind::Other("damaged, or of another format than its name".to_owned())
         }
-        None => FileKind::Nothing,
+        None => FileKind::Unrelated,
     }
 }
 
-/// Whether FFmpeg may read a file of a numbered sequence by itself.
+/// Whether FFmpeg may read a single file of a numbered sequence.
 pub(super) fn is_for_ffmpeg(path: &Path) -> bool {
     let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
     OTHERS
@@ -193,7 +193,7 @@ fn is_picture_by_name(path: &Path) -> bool {
         .any(|known| extension.eq_ignore_ascii_case(known))
 }
 
-/// The first bytes of a file; none of one that cannot be read.
+/// The first bytes of a file; none if it cannot be read.
 fn head(path: &Path) -> Vec<u8> {
     let mut head = Vec::new();
     let _ = File::open(path)
@@ -201,7 +201,7 @@ fn head(path: &Path) -> Vec<u8> {
     head
 }
 
-/// Whether the brand of a media file says that its pictures follow one another (ISO/IEC 23008-12).
+/// Whether the brand of a media file is that of an image sequence (ISO/IEC 23008-12).
 fn is_sequence_of_pictures(head: &[u8]) -> bool {
     const BRANDS: [&[u8]; 6] = [b"avis", b"msf1", b"hevc", b"hevx", b"hevm", b"hevs"];
     head.get(8..12).is_some_and(|major| BRANDS.contains(&major))
@@ -255,7 +255,7 @@ fn is_animated_gif(path: &Path) -> bool {
         if pictures > 1 {
             return true;
         }
-        // Parts of data with their lengths, to one of none.
+        // Sub-blocks with their lengths, up to an empty one.
         while let Some(length) = bytes.get(at) {
             at += 1 + usize::from(*length);
             if *length == 0 {
@@ -278,7 +278,7 @@ fn in_folder(folder: &Path) -> Result<Listing, ListingError> {
             paths.push(path);
         }
     }
-    let listing = sorted_out(paths, false);
+    let listing = sorted(paths, false);
     match listing.paths.is_empty() {
         true => Err(ListingError::NoPictures(listing.left_out)),
         false => Ok(listing),
@@ -297,16 +297,16 @@ fn matching(pattern: &str) -> Result<Listing, ListingError> {
     if paths.is_empty() {
         return Err(ListingError::NoMatch);
     }
-    let listing = sorted_out(paths, true);
+    let listing = sorted(paths, true);
     match listing.paths.is_empty() {
         true => Err(ListingError::NoPictureMatches(listing.left_out)),
         false => Ok(listing),
     }
 }
 
-/// The pictures among files, in natural order. With `all` what is left out is named whatever it is:
-/// somebody asked for it.
-fn sorted_out(mut files: Vec<PathBuf>, all: bool) -> Listing {
+/// The pictures among files, in natural order. With `all` every other file is listed as left out,
+/// because a pattern has asked for it.
+fn sorted(mut files: Vec<PathBuf>, all: bool) -> Listing {
     alphanumeric_sort::sort_path_slice(&mut files);
     let mut listing = Listing::default();
     for path in files {
@@ -317,11 +317,11 @@ fn sorted_out(mut files: Vec<PathBuf>, all: bool) -> Listing {
                 listing.paths.push(path);
             }
             FileKind::Other(reason) => listing.left_out.push(LeftOutFile { path, reason }),
-            FileKind::Nothing if all => listing.left_out.push(LeftOutFile {
+            FileKind::Unrelated if all => listing.left_out.push(LeftOutFile {
                 path,
                 reason: "no picture".to_owned(),
             }),
-            FileKind::Nothing => {}
+            FileKind::Unrelated => {}
         }
     }
     listing
@@ -335,7 +335,8 @@ pub(super) fn but(left_out: &[LeftOutFile]) -> String {
     }
 }
 
-/// Files that are left out, by reason: the first few names of each, how many more, and why.
+/// Describes files that are left out, by reason: the first names, the number of others, and the
+/// reason.
 pub(super) fn describe(left_out: &[LeftOutFile]) -> String {
     let mut reasons: Vec<&str> = Vec::new();
     for file in left_out {
@@ -395,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_picture_is_found_by_name_or_by_content() {
+    fn every_format_of_pictures_is_found_by_name_or_by_content() {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
         for name in ["1.jfif", "2.JPE", "3.tif", "4.TIFF", "5.bmp", "6.gif"] {
@@ -417,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_is_named_but_for_texts_and_hidden_files() {
+    fn left_out_files_are_named_except_texts_and_hidden_files() {
         let folder = tempfile::tempdir().unwrap();
         for name in [
             "1.png", "a.cr2", "b.NEF", "c.mov", "d.mp4", "e.psd", "f.txt", "g", ".h.mov", "h.avi",
@@ -436,7 +437,7 @@ mod tests {
             "{text}"
         );
         assert!(
-            text.contains("e.psd (of a kind") && text.contains("j.heic (damaged"),
+            text.contains("e.psd (of a format") && text.contains("j.heic (damaged"),
             "{text}"
         );
         for silent in ["f.txt", "g,", ".h.mov"] {
@@ -470,12 +471,12 @@ mod tests {
         let listing = find(&write("e.webp", webp)).unwrap().unwrap();
         assert!(listing.note.unwrap().contains("first picture"));
         assert!(find(&write("f.avif", b"\0\0\0\x10ftypavis\0\0\0\0")).is_none());
-        // Among others it is its first picture.
+        // Among other files its first picture is read.
         assert_eq!(names(folder.path()).len(), 6);
     }
 
     #[test]
-    fn nothing_and_something_else_are_told_apart() {
+    fn missing_pictures_and_other_files_are_told_apart() {
         let folder = tempfile::tempdir().unwrap();
         for (path, words) in [
             (folder.path().to_owned(), "holds no pictures"),

@@ -1,8 +1,8 @@
-//! What goes on for ever and comes back: cameras and network streams.
+//! Sources without an end, which are connected again: cameras and network streams.
 use super::choices::InputFormat;
 use super::fallback::{self, Fallback};
 use super::feed::{Arrival, ArrivedPicture, Feed, FeedPicture, sound_from};
-use super::input::{ProbeLength, Reading, SourceInput};
+use super::input::{ProbeLength, ReadMode, SourceInput};
 use super::plan::{Losses, StreamPlan};
 use super::{Source, SourceError, SourceInfo, SourceOptions, SourcePicture};
 use crate::beside::PictureExtras;
@@ -14,21 +14,20 @@ use mattebox_engine::stop::Stop;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tracing::{debug, info, warn};
 
-/// The first wait before a new try; each further one is twice as long, until pictures flow again.
+/// The first wait before a new try; each further one is twice as long, until a picture arrives.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// The longest wait before a new try.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// The longest wait where the time to connect is limited.
+/// The longest wait if the time to connect is limited.
 const LONGEST_WAIT_TO_CONNECT: Duration = Duration::from_secs(1);
-/// The shortest time that a try may take where there will be others: a camera that wakes up needs
-/// some seconds.
+/// The shortest time limit for a try if others follow: a camera that wakes up needs some seconds.
 const SHORTEST_TRY: Duration = Duration::from_secs(15);
-/// How long a picture may take of a video whose size FFmpeg did not find at a quick look.
-const UNSIZED: Duration = Duration::from_secs(6);
-/// The clock of a stream that is further from ours than this is set again.
-const APART: Duration = Duration::from_secs(10);
-/// A picture that took longer has a time that is wrong.
-const LONGEST_WAY: Duration = Duration::from_secs(60);
+/// The longest wait for a picture of a video whose size FFmpeg did not find with a quick probe.
+const UNSIZED_TIMEOUT: Duration = Duration::from_secs(6);
+/// A stream's clock that differs more from ours is set again.
+const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(10);
+/// A picture with a longer delay has a wrong time.
+const LONGEST_DELAY: Duration = Duration::from_secs(60);
 
 /// A stream through FFmpeg that is connected again when it ends, breaks or stalls.
 #[derive(Debug)]
@@ -37,24 +36,24 @@ pub(super) struct LiveSource<P> {
     input: SourceInput,
     options: SourceOptions,
     info: SourceInfo,
-    /// It told its length when it was opened.
+    /// It had a length when it was opened.
     has_end: bool,
     feed: Option<Feed<P>>,
-    /// How a feed looks at the stream first: quickly, until that has failed once.
+    /// How much a feed reads first: little, until that has failed once.
     probe: ProbeLength,
-    /// What the running feed does with its streams.
+    /// The running feed's work on its streams.
     plan: StreamPlan,
-    /// What had to be left out of the plan, to be told when it helped.
+    /// The parts that were left out of the plan, to be reported once that helps.
     losses: Losses,
-    /// What the running feed's clock is behind ours, in microseconds, where it has its own.
+    /// How much the running feed's own clock is behind ours, in microseconds.
     behind: Option<i64>,
     /// Another way to read it, for the next try.
     fallback: Option<Fallback>,
-    /// A format to be guessed in the next try.
+    /// The format to guess in the next try.
     guess: Option<InputFormat>,
-    /// The format is guessed, because of this.
+    /// The error that made the running feed guess the format.
     guessed: Option<Diagnosis>,
-    /// The running feed did not find how large the video is.
+    /// The running feed did not find the size of the video.
     unsized_video: bool,
     /// Pictures delivered.
     frames: u64,
@@ -66,18 +65,17 @@ pub(super) struct LiveSource<P> {
     wait: Duration,
     /// Why the try before failed.
     problem: Option<String>,
-    /// When it was opened: the first picture must come within `connect_timeout`.
+    /// When it was opened: the first picture must arrive within `connect_timeout`.
     opened: Instant,
-    /// When the first picture came.
+    /// When the first picture arrived.
     first: Option<Instant>,
-    /// The time of the picture before: time does not go back, also where the clock does.
+    /// The time of the picture before: times never go back, even if the clock does.
     last: Timestamp,
     ended: bool,
 }
 
 impl<P: FeedPicture> LiveSource<P> {
-    /// Connects; what does not answer yet is tried again until [`SourceOptions::connect_timeout`],
-    /// or for ever.
+    /// Connects, with new tries until [`SourceOptions::connect_timeout`], or for ever.
     pub(super) fn open(
         ffmpeg: Ffmpeg,
         input: SourceInput,
@@ -119,12 +117,12 @@ impl<P: FeedPicture> LiveSource<P> {
         loop {
             let reason = match live.start() {
                 Err(reason) => reason,
-                Ok(feed) => match feed.wait_for_header(live.patience(), stop) {
+                Ok(feed) => match feed.wait_for_header(live.timeout(), stop) {
                     Some(header) if header.opened => {
                         let mut plan = StreamPlan::of(&header, options);
-                        // A rate is made by our clock where there is no sound to keep in step with.
+                        // Without sound to keep in step with, our clock makes the rate.
                         plan.sound = live.plan.sound && (header.has_sound || options.fps.is_none());
-                        // Once: a stream that says something else each time is read as it is.
+                        // Only once: a stream that changes each time is read with the first plan.
                         if plan != live.plan && !std::mem::replace(&mut is_planned, true) {
                             live.plan = plan;
                             continue;
@@ -156,7 +154,7 @@ impl<P: FeedPicture> LiveSource<P> {
         }
     }
 
-    /// Whether it turned out to be no live stream, but something with an end.
+    /// Whether it turned out to have an end, and to be no live stream.
     pub(super) fn has_end(&self) -> bool {
         self.has_end
     }
@@ -171,7 +169,7 @@ impl<P: FeedPicture> LiveSource<P> {
                 ..Diagnosis::new(DiagnosisKind::Usage, problem)
             });
         }
-        let reading = Reading {
+        let reading = ReadMode {
             live: true,
             our_clock: self.our_clock(),
             probe: self.probe,
@@ -188,14 +186,14 @@ impl<P: FeedPicture> LiveSource<P> {
         })
     }
 
-    /// FFmpeg notes by our clock when it reads something. Sound that came so would be torn: where
-    /// there is to be sound, the clock of the stream counts for it and for the pictures.
+    /// With our clock FFmpeg stamps data with the time of reading, which would tear sound. With
+    /// sound, the clock of the stream counts for sound and pictures.
     fn our_clock(&self) -> bool {
         let by_ours = self.input.is_live() || self.frames > 0 || self.options.fps.is_some();
         by_ours && !self.plan.sound
     }
 
-    /// It is to be there within a certain time.
+    /// Whether it has to connect within a certain time.
     fn has_deadline(&self) -> bool {
         self.frames == 0 && !self.options.keep_trying
     }
@@ -206,21 +204,21 @@ impl<P: FeedPicture> LiveSource<P> {
             .saturating_sub(self.opened.elapsed())
     }
 
-    /// How long the running feed may take from now on to give a picture. Never zero, which would be
-    /// for ever, where that is not asked for.
-    fn patience(&self) -> Duration {
+    /// The longest wait for the running feed's next picture, from now on. It is zero, which means
+    /// for ever, only if the options say so.
+    fn timeout(&self) -> Duration {
         let of_this_try = |time: Duration| {
             time.saturating_sub(self.begun.elapsed())
                 .max(Duration::from_millis(1))
         };
-        let patience = match self.frames_of_feed {
+        let timeout = match self.frames_of_feed {
             0 if self.has_deadline() => self.left_to_connect().max(Duration::from_millis(1)),
             0 => of_this_try(self.options.connect_timeout.max(SHORTEST_TRY)),
             _ => return self.options.live_stall(),
         };
         match self.probe == ProbeLength::Quick && self.unsized_video {
-            true => patience.min(of_this_try(UNSIZED)),
-            false => patience,
+            true => timeout.min(of_this_try(UNSIZED_TIMEOUT)),
+            false => timeout,
         }
     }
 
@@ -252,18 +250,21 @@ impl<P: FeedPicture> LiveSource<P> {
         }
     }
 
-    /// Whether there is another try at once: in another way, or, after a quick look that found no
-    /// picture, one that takes its time.
+    /// Whether to try again at once: in another way, or with a long probe after a quick one that
+    /// found no picture.
     fn tries_at_once(&mut self, reason: &Diagnosis) -> bool {
         if let Some(fallback) = self.fallback.take() {
-            fallback.take(&self.input.name, &mut self.options);
+            fallback.apply(&self.input.name, &mut self.options);
             return true;
         }
         let again =
             self.probe == ProbeLength::Quick && self.frames_of_feed == 0 && reason.of_content;
         if again {
-            debug!(source = self.input.name, problem = %reason.text, "FFmpeg takes its time to \
-                find what is in it");
+            debug!(
+                source = self.input.name,
+                problem = %reason.text,
+                "FFmpeg reads more of it to find its streams"
+            );
             self.probe = ProbeLength::Long;
             return true;
         }
@@ -276,23 +277,23 @@ impl<P: FeedPicture> LiveSource<P> {
         false
     }
 
-    /// After a feed that gave no picture: whether the next try, at once, leaves out something that
-    /// this FFmpeg may not be able to do.
+    /// After a feed without a picture: leaves out one part that this FFmpeg may not be able to do,
+    /// for another try at once. False if there is none.
     fn leaves_out(&mut self, reason: &Diagnosis) -> bool {
         let is_of_it =
             self.frames == 0 && !P::PASSED_THROUGH && reason.kind != DiagnosisKind::Unreachable;
         is_of_it && self.plan.leave_out(&mut self.losses)
     }
 
-    /// A picture with its time: by the clock of the stream if there is sound, which must stay in
-    /// step.
+    /// A picture with its time. With sound, which must stay in step, the clock of the stream
+    /// counts.
     fn picture(&mut self, arrived: ArrivedPicture<P>) -> SourcePicture<P> {
         let by_stream = arrived.sound_format.is_some();
         let (time, read) = match by_stream {
             true => (self.time_of_stream(&arrived), arrived.read),
             false => {
-                let (came, read) = came(&arrived, self.our_clock());
-                (unix_time(came), read)
+                let (arrival, read) = arrival_of(&arrived, self.our_clock());
+                (unix_time(arrival), read)
             }
         };
         self.last = self.last.max(time);
@@ -308,8 +309,8 @@ impl<P: FeedPicture> LiveSource<P> {
         }
     }
 
-    /// A picture's time by the clock of the stream, which is set by ours when the first picture
-    /// comes, and again when both are apart.
+    /// A picture's time by the clock of the stream. That clock is set to ours with the first
+    /// picture, and again when both are apart.
     fn time_of_stream(&mut self, arrived: &ArrivedPicture<P>) -> Timestamp {
         let now = unix_time(arrived.arrived);
         let Some(micros) = arrived.micros else {
@@ -317,7 +318,8 @@ impl<P: FeedPicture> LiveSource<P> {
         };
         let apart = |behind: &i64| {
             let apart = now.0.saturating_sub(micros.saturating_add(*behind));
-            apart.unsigned_abs() <= u64::try_from(APART.as_micros()).unwrap_or(u64::MAX)
+            apart.unsigned_abs()
+                <= u64::try_from(MAX_CLOCK_DIFFERENCE.as_micros()).unwrap_or(u64::MAX)
         };
         let behind = self.behind.filter(apart);
         let behind = behind.unwrap_or(now.0.saturating_sub(micros));
@@ -325,7 +327,7 @@ impl<P: FeedPicture> LiveSource<P> {
         Timestamp(micros.saturating_add(behind))
     }
 
-    /// Why a feed gives no more pictures. A guess that was wrong is forgotten.
+    /// Why a feed gives no more pictures. Forgets a wrong guess.
     fn reason(&mut self, arrival: Arrival<P>, feed: Feed<P>) -> Diagnosis {
         let found = self.reason_of_feed(arrival, feed);
         match self.guessed.take() {
@@ -347,13 +349,13 @@ impl<P: FeedPicture> LiveSource<P> {
     fn reason_of_feed(&mut self, arrival: Arrival<P>, feed: Feed<P>) -> Diagnosis {
         match arrival {
             Arrival::Unusable(error) => Diagnosis::new(DiagnosisKind::Failed, error.to_string()),
-            // If the time was up before this try came to an end, the one before knows more.
+            // If the time is over before this try ends, the try before knows more.
             Arrival::Stalled => {
                 let text = self
                     .problem
                     .clone()
                     .unwrap_or_else(|| "no frame comes".to_owned());
-                let of_content = self.unsized_video && self.begun.elapsed() >= UNSIZED;
+                let of_content = self.unsized_video && self.begun.elapsed() >= UNSIZED_TIMEOUT;
                 Diagnosis {
                     of_content,
                     ..Diagnosis::new(DiagnosisKind::Unreachable, text)
@@ -377,7 +379,8 @@ impl<P: FeedPicture> LiveSource<P> {
         }
     }
 
-    /// Decides what follows a lost connection: another try (and says so), the end, or an error.
+    /// Handles a lost connection: reports it and asks for another try, ends the source, or gives an
+    /// error.
     fn lost(&mut self, reason: Diagnosis) -> Result<(), SourceError> {
         let name = self.input.name.clone();
         if self.frames == 0 {
@@ -409,7 +412,7 @@ impl<P: FeedPicture> LiveSource<P> {
             "source lost, connecting again"
         };
         match self.problem.as_deref() == Some(problem) {
-            // Said already.
+            // Reported already.
             true => debug!(source = name, %problem, "{what}"),
             false => warn!(source = name, %problem, "{what}"),
         }
@@ -451,14 +454,14 @@ impl<P: FeedPicture> Source<P> for LiveSource<P> {
                 None => match self.start() {
                     Ok(feed) => feed,
                     Err(reason) => {
-                        if !self.goes_on(reason, stop)? {
+                        if !self.continues(reason, stop)? {
                             return Ok(None);
                         }
                         continue;
                     }
                 },
             };
-            match feed.next(self.patience(), stop) {
+            match feed.next(self.timeout(), stop) {
                 Arrival::Picture(arrived) => {
                     if self.frames_of_feed == 0 && self.frames > 0 {
                         info!(source = self.input.name, "source is back");
@@ -466,9 +469,8 @@ impl<P: FeedPicture> Source<P> for LiveSource<P> {
                     if self.guessed.take().is_some() {
                         info!(
                             source = self.input.name,
-                            "there is no boundary before the first picture, it is read as Motion \
-                             JPEG: \
-                             --input-format mjpeg does so at once"
+                            "there is no boundary before the first picture, so it is read as \
+                             Motion JPEG: --input-format mjpeg does so from the start"
                         );
                     }
                     self.feed = Some(feed);
@@ -487,8 +489,7 @@ impl<P: FeedPicture> Source<P> for LiveSource<P> {
                     );
                 }
                 Arrival::Stopped => return Ok(None),
-                // Another connection would bring the same: whoever wants these pictures has to have
-                // them decoded.
+                // Another connection would send the same pictures: they can only be decoded.
                 Arrival::Unusable(error) if P::PASSED_THROUGH => {
                     self.ended = true;
                     let name = self.input.name.clone();
@@ -500,7 +501,7 @@ impl<P: FeedPicture> Source<P> for LiveSource<P> {
                 }
                 arrival => {
                     let reason = self.reason(arrival, feed);
-                    if !self.goes_on(reason, stop)? {
+                    if !self.continues(reason, stop)? {
                         return Ok(None);
                     }
                 }
@@ -510,34 +511,35 @@ impl<P: FeedPicture> Source<P> for LiveSource<P> {
 }
 
 impl<P: FeedPicture> LiveSource<P> {
-    /// After a feed that gave no more pictures: waits for the next try. False if there is none.
-    fn goes_on(&mut self, reason: Diagnosis, stop: &Stop) -> Result<bool, SourceError> {
+    /// After a feed without more pictures: waits for the next try. False if there is none.
+    fn continues(&mut self, reason: Diagnosis, stop: &Stop) -> Result<bool, SourceError> {
         if self.tries_at_once(&reason) || self.leaves_out(&reason) {
             return Ok(true);
         }
-        let goes_on = self.lost(reason).and_then(|()| {
+        let continues = self.lost(reason).and_then(|()| {
             if self.ended {
                 Ok(false)
             } else {
                 self.waits(stop)
             }
         });
-        self.ended |= goes_on.is_err();
-        goes_on
+        self.ended |= continues.is_err();
+        continues
     }
 }
 
-/// When a picture arrived: FFmpeg's reading of its data is what it was told, and its coming out of
-/// FFmpeg the best that is known otherwise.
-fn came<P>(arrived: &ArrivedPicture<P>, our_clock: bool) -> (SystemTime, Instant) {
-    let told = arrived.micros.filter(|_| our_clock).and_then(|micros| {
+/// The arrival of a picture: the time when FFmpeg has read its data, or else the time when FFmpeg
+/// has sent it.
+fn arrival_of<P>(arrived: &ArrivedPicture<P>, our_clock: bool) -> (SystemTime, Instant) {
+    let stamped = arrived.micros.filter(|_| our_clock).and_then(|micros| {
         UNIX_EPOCH.checked_add(Duration::from_micros(u64::try_from(micros).ok()?))
     });
-    let way = told
-        .and_then(|told| arrived.arrived.duration_since(told).ok())
-        .filter(|way| *way <= LONGEST_WAY);
-    match way.and_then(|way| Some((arrived.arrived - way, arrived.read.checked_sub(way)?))) {
-        Some(came) => came,
+    let delay = stamped
+        .and_then(|stamped| arrived.arrived.duration_since(stamped).ok())
+        .filter(|delay| *delay <= LONGEST_DELAY);
+    match delay.and_then(|delay| Some((arrived.arrived - delay, arrived.read.checked_sub(delay)?)))
+    {
+        Some(arrival) => arrival,
         None => (arrived.arrived, arrived.read),
     }
 }

@@ -1,18 +1,19 @@
-//! Where pictures come from: files, cameras, network streams, test patterns, folders of pictures.
+//! The sources of pictures: files, cameras, network streams, test patterns, folders of pictures.
 //!
-//! * `spec`: what a person writes to name a source.
-//! * `options`: how to read it; `choices` and `input_option`: what can be asked for; `fallback`:
-//!   another way where one does not work.
-//! * `error`: what can go wrong; `mattebox_engine::status`: how a source is doing.
+//! * `spec`: the text that names a source.
+//! * `options`: how to read it; `choices` and `input_option`: single options; `fallback`: another
+//!   way to read it if one does not work.
+//! * `error`: its errors; `mattebox_engine::status`: whether it is reached, lost or well.
 //! * `input`: the FFmpeg command for it.
-//! * `plan`: what FFmpeg does with its streams.
-//! * `feed`: one running FFmpeg and what it sends; `decoded`: the pictures and the sound of it.
-//! * `pipe`: what is sent to FFmpeg, of what can be read only once.
-//! * `video`: what has an end: files and test patterns.
-//! * `live`: what goes on for ever and comes back: cameras and network streams.
+//! * `plan`: the work of FFmpeg beyond decoding.
+//! * `feed`: one running FFmpeg and its output; `decoded`: the pictures and the sound in that
+//!   output.
+//! * `pipe`: input that can be read only once, and is sent to FFmpeg.
+//! * `video`: sources with an end: files and test patterns.
+//! * `live`: sources without an end, which are connected again: cameras and network streams.
 //! * `pictures`: pictures in files; `listing` finds them in folders, `sequence` those with numbers.
-//! * `still`: one picture that only FFmpeg reads; `container`: what its file says of it.
-//! * `files`: which files of this machine a source reads.
+//! * `still`: one picture that only FFmpeg reads; `container`: the metadata in its file.
+//! * `files`: the files of this machine that a source reads.
 //!
 //! ```no_run
 //! use mattebox_engine::stop::Stop;
@@ -71,61 +72,59 @@ use tracing::warn;
 pub struct SourcePicture<P = RgbImage> {
     /// The picture, upright, sRGB; or the [`Jpeg`] that holds it.
     pub picture: P,
-    /// Unix time when it arrived, of live sources; else its position in the source, from 0. In
-    /// microseconds.
+    /// In microseconds: the unix time of its arrival for live sources, else its position in the
+    /// source, from 0.
     pub time: Timestamp,
-    /// Its latency begins here: when it arrived, of live sources; else when it had come out of
-    /// FFmpeg, or its file was decoded.
+    /// The beginning of its latency: its arrival for live sources, else the time when FFmpeg had
+    /// sent it, or its file was decoded.
     pub read: Instant,
-    /// What belongs to it.
+    /// Its other data.
     pub beside: PictureExtras,
 }
 
-/// What is known of a source before its pictures.
+/// The properties of a source that are known before its pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct SourceInfo {
-    /// About how many pictures it gives, for a progress bar. `None`: without end, or unknown.
+    /// The estimated number of its pictures, for a progress bar. `None`: without end, or unknown.
     pub frames: Option<u64>,
     /// Pictures per second.
     pub fps: Option<f64>,
-    /// It gives pictures as they happen, and waits for nobody.
+    /// It gives pictures in real time, and does not wait for its reader.
     pub live: bool,
-    /// Its pictures have nothing to do with each other: no smoothing over time.
+    /// Its pictures are unrelated: they are not smoothed over time.
     pub still: bool,
-    /// The width and height of its pictures, if they are JPEG and can be had as they are:
-    /// [`open_jpegs`].
+    /// The width and height of its pictures, if [`open_jpegs`] can pass them on as JPEG files.
     pub motion_jpeg: Option<(u32, u32)>,
 }
 
 /// Something that gives pictures.
 pub trait Source<P = RgbImage>: Send {
-    /// What is known of it.
+    /// Its properties.
     fn info(&self) -> &SourceInfo;
 
-    /// Waits for the next picture. `None` at the end, for good, and soon (about 50 ms) after `stop`
-    /// is asked to stop.
+    /// Waits for the next picture. `None` at the end, and always after it, and within about 50 ms
+    /// after `stop` was asked to stop.
     ///
-    /// After an error whose [`SourceError::is_fatal`] is false the source goes on: one picture is
-    /// missing.
+    /// After an error whose [`SourceError::is_fatal`] is false one picture is missing, and the
+    /// source continues.
     fn next(&mut self, stop: &Stop) -> Result<Option<SourcePicture<P>>, SourceError>;
 
-    /// Takes back a picture that is done with, for its memory.
+    /// Takes back a picture to use its memory again.
     fn reuse(&mut self, _: P) {}
 
-    /// After the end: the sound behind the last picture.
+    /// After the end: the sound after the last picture.
     fn rest_of_sound(&mut self) -> Vec<SoundPacket> {
         vec![]
     }
 
-    /// The file that the last picture, or error, came from, of sources that have a file for each
-    /// picture.
+    /// The file of the last picture or error, if the source has a file for each picture.
     fn file(&self) -> Option<&Path> {
         None
     }
 }
 
-/// Opens a source. Returns when it is known to work, as far as that can be known without its first
-/// picture: it may wait as long as [`SourceOptions::connect_timeout`].
+/// Opens a source. Returns when FFmpeg has opened it, which may take up to
+/// [`SourceOptions::connect_timeout`]; errors of its first picture can still follow.
 pub fn open(
     spec: &SourceSpec,
     options: &SourceOptions,
@@ -150,8 +149,8 @@ pub fn open(
     open_video(SourceInput::resolve(spec)?, options, stop)
 }
 
-/// The files of a source that has one for each picture, in the order in which they are read.
-/// `None`: it is another source.
+/// The files of a source with a file for each picture, in the order in which they are read. `None`:
+/// it is another kind of source.
 pub fn picture_files(
     spec: &SourceSpec,
     options: &SourceOptions,
@@ -163,7 +162,7 @@ pub fn picture_files(
     Ok(listing.map(|listing| listing.paths))
 }
 
-/// The pictures that a path stands for, without those that this FFmpeg does not read.
+/// The pictures at a path, without those that this FFmpeg does not read.
 fn pictures_at(
     path: &Path,
     spec: &SourceSpec,
@@ -196,10 +195,10 @@ fn pictures_at(
     Ok(Some(listing))
 }
 
-/// Opens a source of Motion JPEG whose pictures are wanted as they are, byte for byte: all of them,
-/// in their own size, as fast as they come. Only Huffman tables are put in where they are missing.
-/// A picture that is damaged comes too, with its [`Jpeg::oddity`]. For sources with
-/// [`SourceInfo::motion_jpeg`]; of the options `fps` and `max_width` do not apply.
+/// Opens a source of Motion JPEG that passes on its pictures byte for byte: all of them, in their
+/// own size, as fast as they arrive. It only adds missing Huffman tables. A damaged picture is
+/// passed on too, with its [`Jpeg::oddity`]. For sources with [`SourceInfo::motion_jpeg`]; the
+/// options `fps` and `max_width` do not apply.
 pub fn open_jpegs(
     spec: &SourceSpec,
     options: &SourceOptions,
@@ -235,8 +234,8 @@ fn open_video<P: FeedPicture>(
             ffmpeg, input, options, stop,
         )?));
     }
-    // To ask FFmpeg for its version takes as long as to open a file, so that is done only if it
-    // does not work without.
+    // To ask FFmpeg for its version takes as long as to open a file, so it is done only if the file
+    // cannot be opened without it.
     let presumed = Ffmpeg::presume(&options.ffmpeg);
     match video::VideoSource::open(presumed.clone(), input.clone(), options, stop) {
         Ok(video) => Ok(Box::new(video)),

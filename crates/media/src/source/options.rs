@@ -10,47 +10,47 @@ use std::time::Duration;
 /// How to read a source.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SourceOptions {
-    /// Pictures per second: pictures are dropped or repeated to match. `None`: every picture that
-    /// the source has.
+    /// Pictures per second: pictures are dropped or repeated to match. `None`: every picture of the
+    /// source.
     pub fps: Option<f64>,
-    /// Wider pictures are scaled down to this width in pixels, with their proportions; never up.
+    /// Wider pictures are scaled down to this width in pixels, with their proportions.
     pub max_width: Option<u32>,
-    /// Pictures whose pixels are not square, as those of DVDs, are widened or heightened until they
-    /// are. Else they come as they are, with [`crate::beside::PictureExtras::pixel_aspect`].
+    /// Pictures whose pixels are not square, as on DVDs, are scaled to square pixels. If false,
+    /// they stay unchanged, with [`crate::beside::PictureExtras::pixel_aspect`].
     pub square_pixels: bool,
-    /// Pictures that hold two, in every second line, are made one without the comb that moving
-    /// edges have.
+    /// Interlaced pictures are deinterlaced, so that moving edges show no comb.
     pub deinterlace: bool,
-    /// The sound comes with the pictures.
+    /// Sound is read along with the pictures.
     pub sound: bool,
-    /// Threads that decode one source. `None`: FFmpeg's own choice, more than the machine has.
+    /// Threads that decode one source. `None`: FFmpeg's own choice, which is more than the machine
+    /// has.
     pub decode_threads: Option<NonZeroUsize>,
     /// Begin again at the end.
     pub repeat: bool,
-    /// Not faster than a person would watch it.
+    /// Read a file at its own rate, and not faster.
     pub realtime: bool,
-    /// Leave out this much from the beginning.
+    /// Skip this much from the beginning.
     pub start: Option<Duration>,
-    /// End after this much.
+    /// End after this time.
     pub duration: Option<Duration>,
-    /// No picture for so long: a live source is connected anew, any other fails. Zero: wait for
-    /// ever. `None`: 10 seconds for a live source, a minute for a file over the network, for ever
-    /// for other files, which are slow only where the machine is.
+    /// The longest wait for a picture. After it a live source is connected again, and any other
+    /// fails. Zero: wait for ever. `None`: 10 seconds for a live source, a minute for a file over
+    /// the network, for ever for other files, which are slow only on a slow machine.
     pub stall_timeout: Option<Duration>,
     /// A live source must give its first picture within this time.
     pub connect_timeout: Duration,
-    /// A live source that gives no picture within that time is tried for ever, and so is a camera
-    /// that is not plugged in. What no time can mend is an error all the same.
+    /// Keep trying a live source that gives no picture within that time, and a camera that is not
+    /// plugged in. Errors that waiting cannot mend stay errors.
     pub keep_trying: bool,
-    /// A live source that was there and went away is waited for. Otherwise its end is the end.
+    /// Connect a live source again after it was lost. If false, its end is the end.
     pub reconnect: bool,
-    /// How an RTSP server sends.
+    /// The transport of RTSP.
     pub rtsp_transport: RtspTransport,
-    /// The size that a camera of this machine is asked for. Other sources have their own.
+    /// The size to request from a camera of this machine. Other sources have their own.
     pub size: Option<FrameSize>,
-    /// What the source is taken for. `None`: what FFmpeg finds.
+    /// The format of the source. `None`: FFmpeg finds it.
     pub input_format: Option<InputFormat>,
-    /// Which hardware decodes.
+    /// The hardware that decodes.
     pub hwaccel: HardwareDecoder,
     /// Further options of FFmpeg for the source.
     pub input_options: Vec<InputOption>,
@@ -58,7 +58,7 @@ pub struct SourceOptions {
     pub limits: Limits,
     /// The FFmpeg program: a path, or a name to be found in PATH.
     pub ffmpeg: PathBuf,
-    /// Where the source says that it was lost. Each source needs its own.
+    /// The status that the source sets when it is lost. Each source needs its own.
     pub status: Status,
 }
 
@@ -91,10 +91,9 @@ impl Default for SourceOptions {
     }
 }
 
-/// How long a live source may give no picture before it is connected anew, where nothing else is
-/// asked for.
+/// The default for the longest wait for a picture of a live source.
 const LIVE_STALL: Duration = Duration::from_secs(10);
-/// How long a file over the network may give no picture.
+/// The same for a file over the network.
 const NETWORK_STALL: Duration = Duration::from_secs(60);
 
 impl SourceOptions {
@@ -103,7 +102,7 @@ impl SourceOptions {
         self.stall_timeout.unwrap_or(LIVE_STALL)
     }
 
-    /// The same of a source with an end. Zero: for ever.
+    /// [`SourceOptions::stall_timeout`] of a source with an end. Zero: for ever.
     pub(super) fn file_stall(&self, over_network: bool) -> Duration {
         self.stall_timeout.unwrap_or(if over_network {
             NETWORK_STALL
@@ -112,7 +111,7 @@ impl SourceOptions {
         })
     }
 
-    /// Refuses values that no source can follow.
+    /// Refuses values that no source can use.
     pub(super) fn check(&self, spec: &SourceSpec) -> Result<(), SourceError> {
         let refuse = |problem: String| {
             Err(SourceError::Usage {

@@ -1,4 +1,4 @@
-//! Pictures that have nothing to do with each other: a folder, a pattern, or one file.
+//! Unrelated pictures: a folder, a pattern, or one file.
 use super::video::USUAL_FPS;
 use super::{Source, SourceError, SourceInfo, SourceOptions, SourcePicture, listing, still};
 use crate::beside::PictureExtras;
@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 /// The longest file that is read as a picture, in bytes.
 const MAX_FILE_BYTES: u64 = 1 << 30;
 
-/// Picture files, one after the other. One that cannot be read or decoded is an error of its own,
-/// and the next follows.
+/// Picture files, one after the other. A file that cannot be read or decoded is one error, and the
+/// next file follows.
 #[derive(Debug)]
 pub(super) struct PictureFiles {
     name: String,
@@ -24,19 +24,19 @@ pub(super) struct PictureFiles {
     info: SourceInfo,
     decoder: Decoder,
     bytes: Vec<u8>,
-    /// Pictures begun, from the first that is wanted.
+    /// The number of pictures begun, from the first one to read.
     number: u64,
-    /// Where in the list that is.
+    /// The index of that first one.
     first: u64,
     /// Errors since the last good picture.
     bad: usize,
-    /// When the first picture was asked for.
+    /// When the first picture was requested.
     begun: Option<Instant>,
 }
 
 impl PictureFiles {
-    /// `paths` is not empty. Times are as in a video of [`SourceOptions::fps`], 25 if that is not
-    /// set.
+    /// `paths` is not empty. Times are those of a video with [`SourceOptions::fps`], 25 if that is
+    /// not set.
     pub(super) fn new(
         name: String,
         paths: Vec<PathBuf>,
@@ -48,7 +48,7 @@ impl PictureFiles {
         let there = (paths.len() as u64).saturating_sub(first);
         if there == 0 {
             let problem = format!(
-                "there are only {} pictures, {} are to be left out",
+                "there are only {} pictures, and --start skips {}",
                 paths.len(),
                 first
             );
@@ -101,7 +101,7 @@ impl PictureFiles {
         })
     }
 
-    /// Decodes the bytes that were read. What is beyond our decoders FFmpeg may know.
+    /// Decodes the bytes that were read, with FFmpeg if our decoders do not know the format.
     fn decode(&mut self, path: &Path) -> Result<RgbImage, SourceError> {
         let mut picture = RgbImage::default();
         let decoded = self
@@ -186,7 +186,7 @@ impl Source for PictureFiles {
     }
 }
 
-/// Scaled down to `width`, keeping its proportions, by averaging what falls into a pixel.
+/// Scales a picture down to `width` with its proportions. Each pixel is an average.
 pub fn narrow(picture: &RgbImage, width: u32) -> RgbImage {
     let scale = f64::from(width) / f64::from(picture.width());
     let height = ((f64::from(picture.height()) * scale).round() as u32).max(1);

@@ -1,5 +1,5 @@
-//! A pipe whose bytes we hand to FFmpeg ourselves, so that they can be looked at first, and handed
-//! over again.
+//! A pipe whose bytes this process sends to FFmpeg, so that it can inspect them first, and send
+//! them again.
 use mattebox_engine::stop::Stop;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
@@ -9,29 +9,29 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What is kept of the beginning, in bytes: more than FFmpeg reads before it knows what it has.
+/// Bytes of the beginning that are kept: more than FFmpeg reads to find the streams.
 const KEPT: usize = 8 << 20;
-/// What is read or written at once, in bytes.
-const PIECE: usize = 1 << 20;
-/// What a JPEG picture begins with, and what each part of a multipart stream of them begins with.
+/// Bytes that are read or written at once.
+const CHUNK: usize = 1 << 20;
+/// The beginning of a JPEG picture, and that of each part of a multipart stream of them.
 const JPEG: &[u8] = &[0xff, 0xd8, 0xff];
 const PART: &[u8] = b"--";
-/// Bytes that have to be here before it is known what they are.
+/// Bytes that are needed to recognise the format.
 const ENOUGH: usize = 3;
-/// How long to wait for a pipe that does not wait itself.
+/// The wait before another read of a non-blocking pipe.
 const RETRY_DELAY: Duration = Duration::from_millis(2);
-/// How often a wait looks whether it should stop.
-const GLANCE: Duration = Duration::from_millis(50);
+/// The interval at which a wait checks whether to stop.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Standard input or a named pipe, shared by all clones. A thread reads it as fast as FFmpeg takes
-/// it; it cannot be waited for, because a read from a pipe ends when the other side wants it to.
+/// it. That thread is never joined, because only the other side can end a read from a pipe.
 #[derive(Debug, Clone)]
 pub(super) struct Pipe {
     shared: Arc<PipeShared>,
     _closes: Arc<CloseOnDrop>,
 }
 
-/// Dropped with the last clone: nothing more is read.
+/// Stops the reading when the last clone is dropped.
 #[derive(Debug)]
 struct CloseOnDrop(Arc<PipeShared>);
 
@@ -41,7 +41,7 @@ struct PipeShared {
     path: Option<PathBuf>,
     state: Mutex<PipeState>,
     changed: Condvar,
-    /// Who gets what comes. Locked before `state`.
+    /// The child that gets the data. Locked before `state`.
     child: Mutex<Option<ChildInput>>,
 }
 
@@ -49,14 +49,14 @@ struct PipeShared {
 struct PipeState {
     /// The reading thread was started.
     begun: bool,
-    /// What came; all of it, until that is more than [`KEPT`].
+    /// The data so far, until it is more than [`KEPT`].
     kept: Vec<u8>,
-    /// How much came before that.
+    /// The bytes before that.
     gone: u64,
     has_child: bool,
-    /// There is nothing more.
+    /// The pipe has ended.
     ended: bool,
-    /// Nobody wants more.
+    /// No more data is wanted.
     closed: bool,
 }
 
@@ -101,20 +101,20 @@ impl Pipe {
         }
     }
 
-    /// Whether its first bytes are those of JPEG pictures, bare or in parts. Waits up to `patience`
+    /// Whether its first bytes are those of JPEG pictures, bare or in parts. Waits up to `timeout`
     /// for them; zero is for ever.
-    pub(super) fn begins_with_pictures(&self, patience: Duration, stop: &Stop) -> bool {
+    pub(super) fn begins_with_pictures(&self, timeout: Duration, stop: &Stop) -> bool {
         self.begin();
         let begun = Instant::now();
         let mut state = self.shared.state();
         while state.kept.len() < ENOUGH && !state.ended && !stop.is_stopped() {
-            if !patience.is_zero() && begun.elapsed() >= patience {
+            if !timeout.is_zero() && begun.elapsed() >= timeout {
                 break;
             }
             state = self
                 .shared
                 .changed
-                .wait_timeout(state, GLANCE)
+                .wait_timeout(state, POLL_INTERVAL)
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
@@ -126,21 +126,21 @@ impl Pipe {
         self.shared.state().kept.starts_with(JPEG)
     }
 
-    /// Whether all that came is still here.
+    /// Whether all data so far is kept.
     pub(super) fn is_whole(&self) -> bool {
         self.shared.state().gone == 0
     }
 
-    /// Gives everything from the beginning on to a child, which takes the place of the one before.
-    /// Only as long as it is whole.
+    /// Sends all data from the beginning to a child, which replaces the one before. Only while
+    /// [`Pipe::is_whole`].
     pub(super) fn supply(&self, to: ChildStdin) {
         widen(&to);
         *lock(&self.shared.child) = Some(ChildInput { to, given: 0 });
         self.shared.state().has_child = true;
         self.shared.changed.notify_all();
         self.begin();
-        // What is here already is not to wait for what comes, and whoever opens a source is not to
-        // wait for the child.
+        // On a thread: kept data does not wait for new data, and the caller does not wait for the
+        // child.
         let shared = self.shared.clone();
         let _ = thread::Builder::new()
             .name("pipe to ffmpeg".into())
@@ -169,13 +169,13 @@ impl PipeShared {
     /// Reads to the end.
     fn read(&self) {
         if let Ok(mut from) = self.open() {
-            let mut piece = vec![0; PIECE];
+            let mut chunk = vec![0; CHUNK];
             while self.is_wanted() {
-                match from.read(&mut piece) {
+                match from.read(&mut chunk) {
                     Ok(0) => break,
-                    Ok(read) => self.take(&piece[..read]),
+                    Ok(read) => self.take(&chunk[..read]),
                     Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                    // Another process that has the pipe may have made it so.
+                    // Another process with the pipe may have made it non-blocking.
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {
                         thread::sleep(RETRY_DELAY)
                     }
@@ -198,7 +198,7 @@ impl PipeShared {
         }
     }
 
-    /// Waits until somebody wants more. False if nobody will.
+    /// Waits until more data is wanted. False if none will be.
     fn is_wanted(&self) -> bool {
         let mut state = self.state();
         while !state.closed && !state.has_child && state.kept.len() >= ENOUGH {
@@ -210,8 +210,8 @@ impl PipeShared {
         !state.closed
     }
 
-    fn take(&self, piece: &[u8]) {
-        self.state().kept.extend_from_slice(piece);
+    fn take(&self, chunk: &[u8]) {
+        self.state().kept.extend_from_slice(chunk);
         self.changed.notify_all();
         self.deliver();
         let mut state = self.state();
@@ -227,7 +227,7 @@ impl PipeShared {
         self.deliver();
     }
 
-    /// Gives the child what it does not have yet, and then, at the end, the end.
+    /// Sends the child the data that it does not have yet, and closes its input at the end.
     fn deliver(&self) {
         let mut child = lock(&self.child);
         while let Some(ChildInput { to, given }) = &mut *child {
@@ -239,15 +239,15 @@ impl PipeShared {
                 if rest.is_some_and(|rest| rest.is_empty() && !state.ended) {
                     return;
                 }
-                rest.map(|rest| rest[..rest.len().min(PIECE)].to_vec())
+                rest.map(|rest| rest[..rest.len().min(CHUNK)].to_vec())
             };
-            let piece = next.unwrap_or_default();
-            if piece.is_empty() || to.write_all(&piece).is_err() {
+            let chunk = next.unwrap_or_default();
+            if chunk.is_empty() || to.write_all(&chunk).is_err() {
                 *child = None;
                 self.state().has_child = false;
                 return;
             }
-            *given += piece.len() as u64;
+            *given += chunk.len() as u64;
         }
     }
 }
@@ -256,10 +256,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Makes a pipe hold about a picture instead of 64 KiB.
+/// Makes a pipe hold about one picture instead of 64 KiB.
 fn widen(pipe: &ChildStdin) {
     #[cfg(target_os = "linux")]
-    let _ = rustix::pipe::fcntl_setpipe_size(pipe, PIECE);
+    let _ = rustix::pipe::fcntl_setpipe_size(pipe, CHUNK);
     #[cfg(not(target_os = "linux"))]
     let _ = pipe;
 }
@@ -331,6 +331,6 @@ mod tests {
         let (child, to) = cat();
         pipe.supply(to);
         assert!(child.wait_with_output().unwrap().stdout == bytes);
-        assert!(!pipe.is_whole() && pipe.shared.state().kept.capacity() <= 2 * (KEPT + PIECE));
+        assert!(!pipe.is_whole() && pipe.shared.state().kept.capacity() <= 2 * (KEPT + CHUNK));
     }
 }

@@ -1,23 +1,23 @@
-//! What FFmpeg is asked to do beyond decoding. It depends on what is in the input, which shows only
-//! when it is open: then it is opened once more, by a better plan.
+//! The work of FFmpeg beyond decoding. It depends on the input's streams, which are known only when
+//! it is open: then it is opened again with a better plan.
 use super::SourceOptions;
 use crate::ffmpeg::log::InputHeader;
 use crate::ffmpeg::streams::Light;
 use tracing::warn;
 
-/// What is done with an input's streams.
+/// The work on an input's streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct StreamPlan {
-    /// The place of the video, where it is not the first.
+    /// The index of the video, if it is not the first.
     pub(super) stream: Option<u32>,
-    /// Pictures that hold two are made one.
+    /// Interlaced pictures are deinterlaced.
     pub(super) deinterlace: bool,
-    /// Colours beyond those of a usual screen are brought within them.
+    /// Colours beyond those of a usual screen are converted.
     pub(super) gamut: Gamut,
-    /// The sound comes with the pictures.
+    /// Sound is read along with the pictures.
     pub(super) sound: bool,
-    /// Pictures that are higher than wide are marked, so that a camera that is turned over is
-    /// noticed. Those of an odd width or height cannot be.
+    /// Pictures that are higher than wide are marked, so that a turn of the camera is noticed. This
+    /// fails for an odd width or height.
     pub(super) marks_portrait: bool,
 }
 
@@ -33,23 +33,23 @@ impl Default for StreamPlan {
     }
 }
 
-/// What had to be left out of plans, to be told when that helped.
+/// The parts that were left out of plans, to be reported once that helps.
 #[derive(Debug, Default)]
 pub(super) struct Losses(Vec<&'static str>);
 
 impl Losses {
-    /// Tells each, once.
+    /// Reports each, once.
     pub(super) fn tell(&mut self, source: &str) {
-        for what in self.0.drain(..) {
-            warn!(source, "{what}");
+        for loss in self.0.drain(..) {
+            warn!(source, "{loss}");
         }
     }
 }
 
-/// What a usual screen cannot show.
+/// The colours that a usual screen cannot show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Gamut {
-    /// Nothing.
+    /// None.
     #[default]
     Usual,
     /// Stronger colours: the primaries of BT.2020.
@@ -61,7 +61,7 @@ pub(super) enum Gamut {
 }
 
 impl StreamPlan {
-    /// What is done before anything is known of the input.
+    /// The plan before the input is known.
     pub(super) fn first(options: &SourceOptions) -> Self {
         StreamPlan {
             sound: options.sound,
@@ -69,7 +69,7 @@ impl StreamPlan {
         }
     }
 
-    /// What suits an input.
+    /// The plan for an input.
     pub(super) fn of(header: &InputHeader, options: &SourceOptions) -> Self {
         let Some(video) = header.video else {
             return StreamPlan::first(options);
@@ -88,14 +88,14 @@ impl StreamPlan {
         }
     }
 
-    /// Leaves out one thing that this FFmpeg may not be able to do. False if there is none left.
+    /// Leaves out one part that this FFmpeg may not be able to do. False if there is none left.
     pub(super) fn leave_out(&mut self, losses: &mut Losses) -> bool {
         match self {
             StreamPlan {
                 marks_portrait: marks @ true,
                 ..
             } => {
-                // It is not missed.
+                // Its absence needs no warning.
                 *marks = false;
                 true
             }
@@ -124,13 +124,13 @@ impl StreamPlan {
         }
     }
 
-    /// The filters that make one picture of two.
+    /// The filter that deinterlaces.
     pub(super) fn deinterlacer(&self) -> Option<&'static str> {
         self.deinterlace
             .then_some("bwdif=mode=send_frame:deint=interlaced")
     }
 
-    /// The filters that bring colours within those of a usual screen.
+    /// The filters that convert colours to those of a usual screen.
     pub(super) fn tone_map(&self) -> Option<String> {
         let wide = "zscale=primariesin=2020:matrixin=2020_ncl";
         let light = match self.gamut {

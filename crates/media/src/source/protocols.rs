@@ -1,8 +1,8 @@
 //! The protocols that FFmpeg may use for a source.
 //!
-//! What a source sends may name more to open: playlists, session descriptions, references inside
-//! containers. A stream of the network must not make FFmpeg read this machine's files, nor a file
-//! make it ask the network. The lists are FFmpeg's `-protocol_whitelist`
+//! A source's data can name more to open: playlists, session descriptions, references inside
+//! containers. A stream of the network must not make FFmpeg read this machine's files, and a file
+//! must not make it use the network. The lists are FFmpeg's `-protocol_whitelist`
 //! (<https://ffmpeg.org/ffmpeg-protocols.html>).
 
 /// For a file.
@@ -22,11 +22,11 @@ pub(super) fn of_scheme(scheme: &str) -> String {
         "http" | "https" => WEB.to_owned(),
         "rtsp" | "rtsps" => RTSP.to_owned(),
         "file" => FILE.to_owned(),
-        // What they read is named in the address.
+        // The address names the files to read.
         "concat" | "concatf" | "subfile" | "cache" | "async" => format!("{scheme},{FILE}"),
         _ if scheme.starts_with("rtmp") => RTMP.to_owned(),
         "ipfs" | "ipns" | "mmsh" | "gopher" | "gophers" => format!("{scheme},{WEB}"),
-        // The address names what is opened inside: hls+https://…
+        // The address names the protocol inside: hls+https://…
         _ if scheme.starts_with("hls") => format!("hls,{scheme},{WEB}"),
         _ if scheme.starts_with("crypto+") => format!("{scheme},{WEB}"),
         _ => format!("{scheme},rtp,udp,tcp,tls,crypto,data"),
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_comes_over_a_network_opens_no_file() {
+    fn network_protocols_open_no_file() {
         let schemes = [
             "http", "https", "rtsp", "rtsps", "rtmp", "rtmpts", "udp", "tcp", "srt", "rtp", "sftp",
             "mmsh", "hls+http", "unix", "HTTP", "ipfs",
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_opens_nothing_of_the_network() {
+    fn a_file_opens_no_network_protocol() {
         for list in [FILE, PIPE, &of_scheme("file")] {
             assert!(
                 list.split(',')

@@ -1,5 +1,5 @@
-//! Numbered sequences of pictures, such as `frame_%06d.tif`: every file that is there, in the order
-//! of the numbers.
+//! Numbered sequences of pictures, such as `frame_%06d.tif`: every existing file, in the order of
+//! the numbers.
 use super::listing::{Listing, ListingError, is_for_ffmpeg, kind_of};
 use mattebox_store::pending::folder_of;
 use std::{
@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Stretches of missing numbers that a message names.
+/// The most gaps that a message names.
 const MAX_NAMED: usize = 3;
 
 /// A name with one number in it, as C's `printf` writes it: `%d` or `%06d`. A percent sign is
@@ -15,13 +15,13 @@ const MAX_NAMED: usize = 3;
 #[derive(Debug, PartialEq, Eq)]
 struct NumberPattern {
     before: String,
-    /// Digits at least; 0 and 1 say the same.
+    /// The fewest digits; 0 and 1 mean the same.
     digits: usize,
     after: String,
 }
 
 impl NumberPattern {
-    /// `None`: there is no number in it, or more than one.
+    /// `None`: it has no number, or more than one.
     fn parse(name: &str) -> Option<NumberPattern> {
         let mut parts = vec![String::new()];
         let mut digits = 0;
@@ -38,7 +38,7 @@ impl NumberPattern {
             rest = conversion.strip_prefix('d')?;
             digits = match width {
                 "" => 0,
-                // Without a zero `printf` fills up with blanks, which no user means.
+                // Without a zero `printf` pads with blanks, which no user means.
                 width => width.parse().ok().filter(|digits| *digits <= 20)?,
             };
             parts.push(String::new());
@@ -57,7 +57,7 @@ impl NumberPattern {
         let digits = name.strip_prefix(&self.before)?.strip_suffix(&self.after)?;
         let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
         let number = is_number.then(|| digits.parse().ok()).flatten()?;
-        // Another spelling of a number is another file.
+        // A number with other zeros in front is another file.
         let width = self.digits;
         (format!("{number:0width$}") == digits).then_some(number)
     }
@@ -118,32 +118,32 @@ pub(super) fn find(path: &Path) -> Result<NumberedFiles, ListingError> {
         }
     }
     Ok(match listing.paths.is_empty() {
-        // Parts of a video, perhaps.
+        // They may be parts of a video.
         true => NumberedFiles::NoPictures,
         false => NumberedFiles::Pictures(listing),
     })
 }
 
-/// Which numbers between the first and the last are missing. `numbers` rise.
+/// Names the missing numbers between the first and the last. `numbers` rise.
 fn gaps(numbers: impl Iterator<Item = u64>) -> Option<String> {
     let numbers: Vec<u64> = numbers.collect();
     let missing = numbers.windows(2).filter(|pair| pair[1] - pair[0] > 1);
-    let stretches: Vec<String> = missing
+    let gaps_found: Vec<String> = missing
         .map(|pair| match (pair[0] + 1, pair[1] - 1) {
             (first, last) if first == last => first.to_string(),
             (first, last) => format!("{first} to {last}"),
         })
         .collect();
-    if stretches.is_empty() {
+    if gaps_found.is_empty() {
         return None;
     }
-    let named = &stretches[..stretches.len().min(MAX_NAMED)];
-    let more = match stretches.len() - named.len() {
+    let named = &gaps_found[..gaps_found.len().min(MAX_NAMED)];
+    let more = match gaps_found.len() - named.len() {
         0 => String::new(),
-        more => format!(" and {more} more stretches"),
+        more => format!(" and {more} more gaps"),
     };
     Some(format!(
-        "the sequence has gaps: {}{more} are missing. What is there is read",
+        "the sequence has gaps: {}{more} are missing. The other pictures are read",
         named.join(", ")
     ))
 }
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sequence_begins_anywhere_and_goes_on_behind_gaps() {
+    fn a_sequence_begins_anywhere_and_continues_after_gaps() {
         let folder = tempfile::tempdir().unwrap();
         for number in [1000, 1001, 1004, 1006, 10_000, 20_000] {
             let name = format!("f_{number:04}.tif");
@@ -193,7 +193,7 @@ mod tests {
         assert!(listing.paths[5].ends_with("f_20000.tif"));
         let note = listing.note.unwrap();
         assert!(
-            note.contains("1002 to 1003, 1005, 1007 to 9999 and 1 more stretches are missing"),
+            note.contains("1002 to 1003, 1005, 1007 to 9999 and 1 more gaps are missing"),
             "{note}"
         );
         let error = find(&folder.path().join("g_%04d.tif")).unwrap_err();

@@ -1,21 +1,21 @@
-//! What a person writes to name a source.
+//! The text that names a source.
 use mattebox_core::frame::CameraId;
 use mattebox_engine::address::{Address, harmless};
 use std::path::PathBuf;
 use std::{fmt, str::FromStr};
 use thiserror::Error;
 
-/// One camera: its name and where its pictures come from.
+/// One camera: its name and its source.
 #[derive(Debug, Clone)]
 pub struct CameraSource {
     /// Its name.
     pub camera: CameraId,
-    /// Where its pictures come from.
+    /// Its source.
     pub spec: SourceSpec,
 }
 
-/// A source by name. Nothing is looked up yet: whether a path is a file, a folder or a pattern
-/// shows when it is opened.
+/// The name of a source. Whether a path is a file, a folder or a pattern is found out when the
+/// source is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceSpec {
     /// A file, a folder of pictures, or a pattern such as `pictures/*.jpg`.
@@ -81,7 +81,7 @@ impl FromStr for SourceSpec {
     }
 }
 
-/// As it was written, but of an address only what may be shown.
+/// The text as written, but without the secrets of an address.
 impl fmt::Display for SourceSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

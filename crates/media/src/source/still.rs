@@ -16,7 +16,7 @@ use std::{
 };
 use thiserror::Error;
 
-/// Pictures of a kind that are tried before it counts as not read.
+/// Pictures of a format that are tried before the format counts as not read.
 const MAX_TRIES: usize = 3;
 /// The longest file that is tried, in bytes.
 const MAX_TRIED_BYTES: u64 = 1 << 30;
@@ -55,8 +55,8 @@ pub(super) enum StillError {
     Refused(String),
 }
 
-/// Which of these pictures this FFmpeg does not read, and why. A kind of which one is read counts
-/// as read: another that is not is damaged, and shows when its turn comes.
+/// The pictures that this FFmpeg does not read, with reasons. If it reads one picture of a format,
+/// the format counts as read: others that fail are damaged, and give errors later.
 pub(super) fn unread(
     pictures: &[(PathBuf, PictureFormat)],
     options: &SourceOptions,
@@ -85,7 +85,7 @@ pub(super) fn unread(
     left_out
 }
 
-/// What is said of a picture that FFmpeg does not read.
+/// The message for a picture that FFmpeg does not read.
 pub(super) fn refusal(format: PictureFormat, problem: &StillError) -> String {
     if matches!(problem, StillError::NoFfmpeg) {
         return format!(
@@ -109,7 +109,7 @@ fn try_one(path: &Path, options: &SourceOptions) -> Result<(), StillError> {
     read(path, &bytes, options, &mut Decoder::default()).map(drop)
 }
 
-/// Reads the picture in a file, whose bytes are `bytes`: upright, in sRGB.
+/// Reads the picture in a file with the bytes `bytes`: upright, in sRGB.
 pub(super) fn read(
     path: &Path,
     bytes: &[u8],
@@ -136,12 +136,12 @@ pub(super) fn read(
         decoder.convert_to_srgb(&mut picture, profile);
     }
     for turn in said.turns {
-        picture = turned(picture, turn);
+        picture = oriented(picture, turn);
     }
     Ok(picture)
 }
 
-fn turned(picture: RgbImage, turn: OrientationStep) -> RgbImage {
+fn oriented(picture: RgbImage, turn: OrientationStep) -> RgbImage {
     match turn {
         OrientationStep::Left(1) => imageops::rotate270(&picture),
         OrientationStep::Left(2) => imageops::rotate180(&picture),
@@ -176,11 +176,11 @@ fn decoded(path: &Path, options: &SourceOptions) -> Result<RgbImage, StillError>
         return Err(StillError::Refused("FFmpeg has no output".to_owned()));
     };
     let said = thread::Builder::new()
-        .name("words of FFmpeg".to_owned())
+        .name("ffmpeg messages".to_owned())
         .spawn(move || {
             let mut said = Vec::new();
             let _ = (&mut words).take(1 << 16).read_to_end(&mut said);
-            // It must not wait for somebody to read the rest.
+            // FFmpeg must not block on the rest of its messages.
             let _ = io::copy(&mut words, &mut io::sink());
             said
         })
@@ -190,7 +190,7 @@ fn decoded(path: &Path, options: &SourceOptions) -> Result<RgbImage, StillError>
         })?;
     let mut bytes = Vec::new();
     let read = pictures.take(MAX_TRIED_BYTES).read_to_end(&mut bytes);
-    // It has nothing more to say that is needed.
+    // No more of its output is needed.
     drop(child);
     let said = said.join().unwrap_or_default();
     match read {
@@ -203,7 +203,7 @@ fn decoded(path: &Path, options: &SourceOptions) -> Result<RgbImage, StillError>
     }
 }
 
-/// The last line of what FFmpeg said, without the path.
+/// The last line of FFmpeg's messages, without the path.
 fn reason(said: &str, path: &Path) -> String {
     let last = said.lines().rev().find(|line| !line.trim().is_empty());
     match last {

@@ -1,7 +1,7 @@
-//! What has an end: video files, test patterns, standard input.
+//! Sources with an end: video files, test patterns, standard input.
 use super::fallback::Fallback;
 use super::feed::{Arrival, ArrivedPicture, Feed, FeedPicture, sound_from};
-use super::input::{ProbeLength, Reading, SourceInput};
+use super::input::{ProbeLength, ReadMode, SourceInput};
 use super::plan::{Losses, StreamPlan};
 use super::{Source, SourceError, SourceInfo, SourceOptions, SourcePicture};
 use crate::beside::{PictureExtras, SoundPacket};
@@ -13,10 +13,10 @@ use mattebox_engine::stop::Stop;
 use std::time::Duration;
 use tracing::{debug, warn};
 
-/// Pictures per second where nobody says: FFmpeg's own choice.
+/// Pictures per second if nothing gives a rate: FFmpeg's own choice.
 pub(super) const USUAL_FPS: f64 = 25.0;
 
-/// A video through FFmpeg: every picture that it has, in order.
+/// A video through FFmpeg: all its pictures, in order.
 #[derive(Debug)]
 pub(super) struct VideoSource<P> {
     ffmpeg: Ffmpeg,
@@ -24,14 +24,13 @@ pub(super) struct VideoSource<P> {
     options: SourceOptions,
     info: SourceInfo,
     feed: Option<Feed<P>>,
-    /// How the running feed looks at it first.
+    /// How much the running feed reads first.
     probe: ProbeLength,
-    /// What the running feed does with its streams.
+    /// The running feed's work on its streams.
     plan: StreamPlan,
-    /// What had to be left out of the plan, to be told when it helped.
+    /// The parts that were left out of the plan, to be reported once that helps.
     losses: Losses,
-    /// Its pictures change their size: each size has a feed of its own, and nothing rewinds by
-    /// itself.
+    /// Its pictures change their size: each size has its own feed, and FFmpeg does not rewind.
     in_parts: bool,
     /// Another way to read it, for the next try.
     fallback: Option<Fallback>,
@@ -39,17 +38,17 @@ pub(super) struct VideoSource<P> {
     frames: u64,
     /// Pictures of the running feed.
     frames_of_feed: u64,
-    /// Where the running feed began, in microseconds of the source's time.
+    /// The beginning of the running feed, in microseconds of the source's time.
     base: i64,
     /// The same in the file, which may have been read several times.
     place: i64,
     /// The time of the picture before, in the same.
     last: Option<i64>,
-    /// The sound behind the last picture.
+    /// The sound after the last picture.
     rest: Vec<SoundPacket>,
 }
 
-/// How much earlier than a picture the feed begins that is to bring it: its time was rounded.
+/// A feed begins this much earlier than its first picture, whose time was rounded.
 const EARLIER_MICROS: i64 = 1000;
 
 impl<P: FeedPicture> VideoSource<P> {
@@ -79,7 +78,7 @@ impl<P: FeedPicture> VideoSource<P> {
         };
         loop {
             let feed = video.start(options.start, options.duration)?;
-            match feed.wait_for_header(video.patience(), stop) {
+            match feed.wait_for_header(video.timeout(), stop) {
                 Some(header) if header.opened => {
                     let plan = StreamPlan::of(&header, options);
                     let may_begin_again = video.input.can_be_read_from_its_beginning();
@@ -113,7 +112,7 @@ impl<P: FeedPicture> VideoSource<P> {
         start: Option<Duration>,
         duration: Option<Duration>,
     ) -> Result<Feed<P>, SourceError> {
-        let reading = Reading {
+        let reading = ReadMode {
             live: false,
             our_clock: false,
             probe: self.probe,
@@ -126,23 +125,23 @@ impl<P: FeedPicture> VideoSource<P> {
             .map_err(|error| self.failed(format!("cannot start FFmpeg: {error}")))
     }
 
-    /// Whether FFmpeg itself begins again at the end.
+    /// Whether FFmpeg begins again at the end.
     fn rewinds(&self) -> bool {
         self.options.repeat && self.input.can_rewind() && !self.in_parts
     }
 
-    /// How long it may give no picture. Zero: for ever.
-    fn patience(&self) -> Duration {
+    /// The longest wait for a picture. Zero: for ever.
+    fn timeout(&self) -> Duration {
         self.options.file_stall(self.input.is_remote())
     }
 
-    /// Whether there is another try: in another way, or, after a quick look that found no picture,
-    /// one that takes its time.
+    /// Whether to try again at once: in another way, or with a long probe after a quick one that
+    /// found no picture.
     fn tries_at_once(&mut self) -> bool {
         if let Some(fallback) = self.fallback.take()
             && self.input.can_be_read_from_its_beginning()
         {
-            fallback.take(&self.input.name, &mut self.options);
+            fallback.apply(&self.input.name, &mut self.options);
             return true;
         }
         let again = self.probe == ProbeLength::Quick
@@ -163,7 +162,7 @@ impl<P: FeedPicture> VideoSource<P> {
     }
 
     fn stalled(&self) -> SourceError {
-        let seconds = self.patience().as_secs_f64();
+        let seconds = self.timeout().as_secs_f64();
         SourceError::Stalled {
             name: self.input.name.clone(),
             seconds,
@@ -171,14 +170,14 @@ impl<P: FeedPicture> VideoSource<P> {
         }
     }
 
-    /// After a feed that gave no picture: leaves out one thing that this FFmpeg may not be able to
-    /// do. False if there is none.
+    /// After a feed without a picture: leaves out one part that this FFmpeg may not be able to do.
+    /// False if there is none.
     fn leaves_out(&mut self) -> bool {
         let may_begin_again = self.frames == 0 && self.input.can_be_read_from_its_beginning();
         may_begin_again && !P::PASSED_THROUGH && self.plan.leave_out(&mut self.losses)
     }
 
-    /// The time of a picture in microseconds: later than the one before, whatever the stream says.
+    /// The time of a picture in microseconds, always later than the one before.
     fn time(&mut self, micros: Option<i64>) -> i64 {
         let step = (1e6 / self.info.fps.unwrap_or(USUAL_FPS)) as i64;
         let after_last = self
@@ -192,7 +191,7 @@ impl<P: FeedPicture> VideoSource<P> {
         time
     }
 
-    /// What the end of the child means: the end, or an error.
+    /// Handles the end of the child: the end of the source, or an error.
     fn end(&mut self, feed: Feed<P>) -> Result<(), SourceError> {
         let ending = feed.finish();
         if self.frames == 0 {
@@ -204,7 +203,7 @@ impl<P: FeedPicture> VideoSource<P> {
                 warn!(
                     source = self.input.name,
                     frames = self.frames,
-                    "FFmpeg met an error while it read the video: {words}"
+                    "FFmpeg reported an error while it read the video: {words}"
                 );
             }
             return Ok(());
@@ -226,15 +225,15 @@ impl<P: FeedPicture> VideoSource<P> {
         ))
     }
 
-    /// Starts what cannot rewind by itself from its beginning, for what is left of the duration.
-    /// `None` when that is over.
+    /// Starts again from the beginning, for the rest of the duration. `None` when the duration is
+    /// over.
     fn again(&mut self) -> Result<Option<Feed<P>>, SourceError> {
         let step = (1e6 / self.info.fps.unwrap_or(USUAL_FPS)) as i64;
         self.base = self.last.unwrap_or_default().saturating_add(step);
         self.part(self.options.start)
     }
 
-    /// Starts a feed at a place of the file. Its first picture has the time `base`.
+    /// Starts a feed at a time of the file. Its first picture has the time `base`.
     fn part(&mut self, start: Option<Duration>) -> Result<Option<Feed<P>>, SourceError> {
         self.frames_of_feed = 0;
         let passed = Duration::from_micros(self.base.unsigned_abs())
@@ -249,10 +248,9 @@ impl<P: FeedPicture> VideoSource<P> {
         }
     }
 
-    /// Starts the feed that brings the picture at `micros` of the one before, whose size is
-    /// another.
+    /// Starts a feed for the picture at `micros` of the feed before, which has another size.
     fn new_size(&mut self, micros: i64) -> Result<Option<Feed<P>>, SourceError> {
-        // Where the file was last begun from its beginning, times and places differ.
+        // After a repeat the source's time and the time in the file differ.
         let begun = self.base.saturating_sub(self.place);
         let base = self
             .base
@@ -300,7 +298,7 @@ impl<P: FeedPicture> Source<P> for VideoSource<P> {
 
     fn next(&mut self, stop: &Stop) -> Result<Option<SourcePicture<P>>, SourceError> {
         while let Some(feed) = self.feed.take() {
-            match feed.next(self.patience(), stop) {
+            match feed.next(self.timeout(), stop) {
                 Arrival::Picture(arrived) => {
                     self.feed = Some(feed);
                     return Ok(Some(self.picture(*arrived)));
@@ -310,7 +308,9 @@ impl<P: FeedPicture> Source<P> for VideoSource<P> {
                     self.feed = self.new_size(micros)?;
                 }
                 Arrival::NewSize { .. } => {
-                    return Err(self.failed("FFmpeg sends pictures of no certain size".to_owned()));
+                    return Err(
+                        self.failed("FFmpeg sends pictures whose size keeps changing".to_owned())
+                    );
                 }
                 Arrival::Ended(heard) => {
                     match self.end(feed) {
@@ -324,7 +324,8 @@ impl<P: FeedPicture> Source<P> for VideoSource<P> {
                         end => end?,
                     }
                     self.rest = sound_from(self.base, heard);
-                    // A piece too short for a picture would be started again and again.
+                    // Without this check a range too short for a picture would start again for
+                    // ever.
                     let can_begin_again =
                         !self.rewinds() && self.input.can_be_read_from_its_beginning();
                     if self.options.repeat && can_begin_again && self.frames_of_feed > 0 {

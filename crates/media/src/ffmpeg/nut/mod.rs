@@ -13,7 +13,7 @@ mod write;
 pub use read::NutReader;
 pub use write::NutWriter;
 
-/// What a stream of the format holds.
+/// The content of a stream of the format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NutContent {
     /// Pictures.
@@ -22,7 +22,7 @@ pub enum NutContent {
         width: u32,
         /// Rows.
         height: u32,
-        /// Width and height of a pixel as it is to be shown; 0 and 0 if unknown.
+        /// Width and height of a pixel on a screen; 0 and 0 if unknown.
         pixel_aspect: (u32, u32),
     },
     /// Sound.
@@ -32,7 +32,7 @@ pub enum NutContent {
         /// Channels.
         channels: u32,
     },
-    /// Something else.
+    /// Other data.
     Other,
 }
 
@@ -43,18 +43,18 @@ pub struct NutStream {
     pub codec_tag: Vec<u8>,
     /// Seconds of a unit of time, as a fraction.
     pub time_base: (u32, u32),
-    /// How many packets a decoder holds back.
+    /// The number of packets that a decoder holds back.
     pub decode_delay: u32,
-    /// What its decoder must know first.
+    /// The parameters of its decoder.
     pub codec_private: Vec<u8>,
-    /// What it holds.
+    /// Its content.
     pub content: NutContent,
 }
 
 /// A packet; its bytes are given beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NutPacket {
-    /// The place of its stream.
+    /// The index of its stream.
     pub stream: usize,
     /// When it is shown, in microseconds.
     pub micros: i64,
@@ -148,14 +148,14 @@ mod tests {
 
     #[test]
     fn checksums_are_those_of_the_format() {
-        // The check value of CRC-32/MPEG-2 is 0x0376e6e7 from all ones; from zero the same bytes
-        // give this.
+        // The check value of CRC-32/MPEG-2 is 0x0376e6e7, which begins with all ones; this is its
+        // value for a begin of zero.
         assert_eq!(checksum(b"123456789"), 0x89a1_897f);
         assert_eq!(checksum(b""), 0);
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn written_packets_are_read_back() {
         let mut bytes = Vec::new();
         let mut writer = NutWriter::new(&mut bytes, streams(), Some((30_000, 1001))).unwrap();
         let sent = [
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_anywhere_is_an_error_or_ends_between_packets() {
+    fn a_stream_that_is_cut_anywhere_gives_an_error_or_ends_between_packets() {
         let mut bytes = Vec::new();
         let mut writer = NutWriter::new(&mut bytes, streams(), None).unwrap();
         for micros in [0, 40_000] {

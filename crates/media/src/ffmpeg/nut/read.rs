@@ -1,9 +1,9 @@
-//! The packets that a child sends.
+//! Reads the packets from a child.
 use super::{FILE_ID, MAIN, NutContent, NutPacket, NutStream, STARTCODE, STREAM, SYNCPOINT, flag};
 use std::io::{self, BufRead, ErrorKind, Read};
 
-/// The longest header, in bytes. One holds what a decoder must know first, which of some codecs is
-/// long.
+/// The longest header, in bytes. A header holds the parameters of a decoder, which are long for
+/// some codecs.
 const MAX_HEADER: u64 = 16 << 20;
 /// The most streams.
 const MAX_STREAMS: u64 = 64;
@@ -13,17 +13,17 @@ const MAX_STREAMS: u64 = 64;
 pub struct NutReader<R> {
     from: R,
     streams: Vec<NutStream>,
-    /// What a frame's first byte stands for.
+    /// The meanings of a frame's first byte.
     codes: Vec<FrameCode>,
-    /// First bytes that frames leave out.
+    /// The first bytes that frames can leave out.
     elided: Vec<Vec<u8>>,
-    /// Seconds of a unit of time, as fractions, which streams share.
+    /// The time bases that streams share, in seconds as fractions.
     time_bases: Vec<(u64, u64)>,
     /// One for each stream.
     clocks: Vec<StreamClock>,
 }
 
-/// How the times of a stream are written.
+/// The coding of a stream's times.
 #[derive(Debug, Clone, Copy)]
 struct StreamClock {
     time_base: (u64, u64),
@@ -110,7 +110,7 @@ impl<R: BufRead> NutReader<R> {
             if first != STARTCODE {
                 return self.frame(first, max_bytes, body).map(Some);
             }
-            // Others say nothing that is needed here.
+            // Other packets hold nothing that is needed here.
             if let (SYNCPOINT, packet) = self.header_packet()? {
                 self.syncpoint(&mut HeaderFields(&packet))?;
             }
@@ -386,7 +386,7 @@ impl StreamClock {
         let lower = 1u64 << self.shift;
         self.last = match coded {
             None => self.last.checked_add(delta).ok_or_else(impossible)?,
-            // Only the lower part: the nearest to the time before.
+            // Only the lower bits: the time is the nearest to the one before.
             Some(coded) if coded < lower => {
                 let mask = lower as i64 - 1;
                 let from = self.last.checked_sub(mask / 2).ok_or_else(impossible)?;
@@ -435,7 +435,7 @@ impl<'a> HeaderFields<'a> {
         Ok(bytes)
     }
 
-    /// Passes over pairs of names and values.
+    /// Skips pairs of names and values.
     fn side_data(&mut self) -> io::Result<()> {
         for _ in 0..self.varint()?.min(4096) {
             self.bytes()?;

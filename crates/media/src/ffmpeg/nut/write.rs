@@ -1,13 +1,13 @@
-//! The packets that a child is sent.
+//! Writes the packets to a child.
 use super::{
     FILE_ID, INFO, MAIN, NutContent, NutPacket, NutStream, PIPE, STREAM, SYNCPOINT, VERSION,
     checksum, flag,
 };
 use std::io::{self, Write};
 
-/// Times are written whole where their number is at least this.
+/// Bits of a time that is written without its upper part. All times are written whole.
 const SHIFT: u32 = 7;
-/// The one code that frames have: everything is said.
+/// The only frame code: each frame writes all its fields.
 const CODE: u8 = 1;
 const FLAGS: u64 =
     flag::CODED | flag::STREAM_ID | flag::CODED_PTS | flag::SIZE_MSB | flag::CHECKSUM;
@@ -22,8 +22,8 @@ pub struct NutWriter<W> {
 }
 
 impl<W: Write> NutWriter<W> {
-    /// Writes the headers. `frame_rate` of the first stream is only said, the times of its packets
-    /// count.
+    /// Writes the headers. `frame_rate` of the first stream is only information: the times of its
+    /// packets count.
     pub fn new(
         mut to: W,
         streams: Vec<NutStream>,
@@ -37,7 +37,7 @@ impl<W: Write> NutWriter<W> {
         if let Some((frames, seconds)) = frame_rate {
             put_packet(&mut bytes, INFO, &rate_info(frames, seconds));
         }
-        // One there must be: at time 0, with nothing before it.
+        // The format requires one syncpoint: at time 0, with nothing before it.
         put_packet(&mut bytes, SYNCPOINT, &[0, 0]);
         to.write_all(&bytes)?;
         Ok(NutWriter {
@@ -59,7 +59,7 @@ impl<W: Write> NutWriter<W> {
         let header = &mut self.header;
         header.clear();
         header.push(CODE);
-        // What differs from the code's own flags.
+        // The flags that differ from those of the code.
         put(header, u64::from(packet.is_key));
         put(header, packet.stream as u64);
         put(header, units + (1 << SHIFT));
@@ -96,7 +96,7 @@ fn main_header(streams: &[NutStream]) -> Vec<u8> {
     };
     codes(flag::INVALID, u64::from(CODE));
     codes(FLAGS, 1);
-    // The byte that begins a startcode is none and is not counted.
+    // The byte that begins a startcode is no frame code and is not counted.
     codes(flag::INVALID, 256 - u64::from(CODE) - 2);
     put(&mut fields, 0);
     put(&mut fields, PIPE);
@@ -137,7 +137,7 @@ fn stream_header(place: usize, stream: &NutStream) -> Vec<u8> {
     fields
 }
 
-/// FFmpeg's own way to say a rate.
+/// FFmpeg's own field for a rate.
 fn rate_info(frames: u32, seconds: u32) -> Vec<u8> {
     let mut fields = Vec::new();
     // Of the first stream, of no chapter, one pair of words.
