@@ -124,7 +124,7 @@ fn what_a_killed_run_has_recorded_is_kept_and_named_by_the_next() {
         assert_eq!(done.code, Some(0), "{}", done.stderr);
         let warns = done
             .stderr
-            .contains("rec.unfinished.mkv is of a recording that broke off");
+            .contains("rec.unfinished.mkv is of a recording that ended early");
         assert_eq!(warns, name == "rec.mkv", "{}", done.stderr);
     }
     assert_eq!(b.files("."), ["other.mkv", "rec.mkv", "rec.unfinished.mkv"]);
@@ -155,7 +155,7 @@ fn a_recording_that_fills_the_disk_is_kept_and_the_message_says_where() {
         let done = run_with_limit(&b, 600, &args);
         assert_eq!(done.code, Some(1), "{kind}: {}", done.stderr);
         let name = format!("rec.unfinished.{kind}");
-        let says = format!("what was recorded before is in {name}");
+        let says = format!("the recording so far is in {name}");
         assert!(done.stderr.contains(&says), "{kind}: {}", done.stderr);
         assert_eq!(b.files("."), std::slice::from_ref(&name));
         let frames = frames(&b.path(&name));

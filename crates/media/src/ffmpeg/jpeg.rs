@@ -94,7 +94,7 @@ pub fn read(from: &mut impl BufRead, limits: &Limits) -> io::Result<Option<Jpeg>
 
 /// Reads the lines before a part. Gives its length.
 fn part(from: &mut impl BufRead) -> io::Result<Option<u64>> {
-    let bad = |name: String| io::Error::new(ErrorKind::InvalidData, name);
+    let bad = |problem: String| io::Error::new(ErrorKind::InvalidData, problem);
     let mut length = None;
     for _ in 0..MAX_LINES {
         let mut line = Vec::new();

@@ -1,4 +1,4 @@
-//! What an encoder is sent: pictures with their times, and sound beside them.
+//! The input of an encoder: pictures with their times, and sound beside them.
 use super::format::PictureShape;
 use crate::beside::{PictureExtras, SoundFormat, SoundPacket};
 use crate::ffmpeg::nut::{NutContent, NutPacket, NutStream, NutWriter};
@@ -7,13 +7,13 @@ use mattebox_core::frame::Timestamp;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-/// Units of time in a second, those of MPEG. All usual rates are whole numbers of them.
+/// The units of time in a second, as in MPEG. A frame of every usual rate lasts a whole number of
+/// units.
 pub(super) const TIME_UNITS: u32 = 90_000;
-/// Two pictures that came closer to each other are this far apart, in microseconds: streams have
-/// times in milliseconds.
+/// The shortest distance of two pictures in microseconds: streams have times in milliseconds.
 const CLOSEST: i64 = 1000;
 
-/// What the encoder is told before the first picture.
+/// The parameters before the first picture.
 #[derive(Debug)]
 pub(super) struct EncoderInputHead {
     pub(super) shape: PictureShape,
@@ -39,7 +39,7 @@ impl EncoderPiece {
     }
 }
 
-/// The times of a video begin at 0 and go on.
+/// The clock of a video, which begins at 0.
 #[derive(Debug, Default)]
 pub(super) struct VideoClock {
     first: Option<Timestamp>,
@@ -47,7 +47,7 @@ pub(super) struct VideoClock {
 }
 
 impl VideoClock {
-    /// The time of a picture in microseconds since the first; later than the one before.
+    /// The time of a picture in microseconds since the first, always later than the one before.
     pub(super) fn picture(&mut self, time: Timestamp) -> i64 {
         let first = *self.first.get_or_insert(time);
         let since = time.0.saturating_sub(first.0).max(0);
@@ -59,7 +59,7 @@ impl VideoClock {
         micros
     }
 
-    /// Sound by the same clock. That from before the first picture is left out.
+    /// Sound by the same clock. Sound before the first picture is left out.
     pub(super) fn sound(&self, mut sound: Vec<SoundPacket>) -> Vec<SoundPacket> {
         let first = self.first.map_or(0, |first| first.0);
         for packet in &mut sound {
@@ -119,7 +119,7 @@ impl EncoderInputHead {
     }
 }
 
-/// Hands pieces to the encoder until there are no more, or it takes no more.
+/// Sends pieces to the encoder until there are no more, or it takes no more.
 pub(super) fn feed(
     to: impl Write,
     description: &EncoderInputHead,
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_begin_at_zero_and_go_on() {
+    fn times_begin_at_zero_and_always_rise() {
         let mut clock = VideoClock::default();
         let times = [5_000_000, 5_040_000, 5_040_000, 5_039_000, 5_080_000];
         let shown = times.map(|time| clock.picture(Timestamp(time)));
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_are_said_exactly() {
+    fn rates_are_exact() {
         let rate = |fps| {
             let shape = PictureShape {
                 width: 1,

@@ -1,4 +1,4 @@
-//! What can go wrong with a sink.
+//! The errors of sinks.
 use crate::ffmpeg::FfmpegError;
 use mattebox_core::codec::EncodeError;
 use mattebox_store::StoreError;
@@ -6,53 +6,52 @@ use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// Why a sink takes no picture. Every text names the sink and says what to do where something can
-/// be done.
+/// Why a sink takes no picture. Every text names the sink and gives advice if there is any.
 #[derive(Debug, Error)]
 pub enum SinkError {
     /// FFmpeg is needed and missing.
     #[error(transparent)]
     Ffmpeg(#[from] FfmpegError),
-    /// The file cannot be made or given its name.
+    /// The file cannot be created or get its final name.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// What was asked for cannot work.
+    /// The request cannot work.
     #[error("{name}: {problem}")]
     Usage {
         /// The sink.
         name: String,
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
-    /// A server takes no stream.
+    /// A server does not take the stream.
     #[error("{name} does not take the stream: {problem}")]
     Unreachable {
         /// The sink.
         name: String,
-        /// What happened.
+        /// The problem.
         problem: String,
     },
-    /// The encoder broke.
+    /// The encoder failed.
     #[error("{name} failed after {frames} frames: {problem}")]
     Failed {
         /// The sink.
         name: String,
-        /// Pictures that were handed to the encoder.
+        /// Pictures that were sent to the encoder.
         frames: u64,
-        /// What happened.
+        /// The problem.
         problem: String,
     },
-    /// No picture was taken for too long.
+    /// The sink took no picture for too long.
     #[error("{name} stalled: it took no frame for {seconds} s (after {frames} frames)")]
     Stalled {
         /// The sink.
         name: String,
-        /// How long was waited.
+        /// The time of the wait, in seconds.
         seconds: f64,
         /// Pictures before.
         frames: u64,
     },
-    /// A picture differs from those before in size or kind.
+    /// A picture differs from those before in size or transparency.
     #[error(
         "{name}: picture {frames} is {new}, those before are {old}: a video has one size; \
          write pictures to a folder, or give the source a fixed size"
@@ -62,35 +61,35 @@ pub enum SinkError {
         name: String,
         /// Pictures before.
         frames: u64,
-        /// Size and kind before.
+        /// The size before.
         old: String,
-        /// Size and kind now.
+        /// The size now.
         new: String,
     },
-    /// A recording broke off, and what was written of it is kept.
-    #[error("{error}; what was recorded before is in {}", path.display())]
+    /// A recording ended early, and its beginning is kept.
+    #[error("{error}; the recording so far is in {}", path.display())]
     Kept {
-        /// Why it broke off.
+        /// Why it ended early.
         error: Box<SinkError>,
-        /// Where the recording is.
+        /// The file with the beginning.
         path: PathBuf,
     },
     /// A picture cannot be encoded.
     #[error("standard output: {0}")]
     Encode(#[from] EncodeError),
-    /// Nobody reads standard output any more: the end, no failure.
+    /// The reader has closed standard output: the end, but no failure.
     #[error("standard output was closed by its reader")]
     Closed,
     /// Standard output cannot be written.
     #[error("cannot write to standard output: {0}")]
     Stdout(io::Error),
-    /// The work was given up.
+    /// The sink was aborted.
     #[error("stopped")]
     Stopped,
 }
 
 impl SinkError {
-    /// Whether the user asked for what cannot work.
+    /// Whether the user's request cannot work.
     pub fn is_usage(&self) -> bool {
         match self {
             SinkError::Kept { error, .. } => error.is_usage(),
@@ -99,13 +98,13 @@ impl SinkError {
         }
     }
 
-    /// Whether a service outside does not answer.
+    /// Whether a server does not answer.
     pub fn is_unreachable(&self) -> bool {
         matches!(self, SinkError::Unreachable { .. })
     }
 
-    /// Whether the reader has seen enough, as with `mattebox … | head`: a reason to end, but no
-    /// failure.
+    /// Whether the reader has closed standard output, as with `mattebox … | head`: a reason to end,
+    /// but no failure.
     pub fn is_closed(&self) -> bool {
         matches!(self, SinkError::Closed)
     }

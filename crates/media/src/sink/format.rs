@@ -6,9 +6,9 @@ use mattebox_core::compose::Composed;
 use std::fmt;
 use std::path::Path;
 
-/// Ends of the names of videos, as messages list them.
+/// The extensions of videos, as messages list them.
 pub(super) const VIDEOS: &[&str] = &["mp4", "mov", "mkv", "webm", "ts", "gif"];
-/// Those of them that can be transparent.
+/// The formats that can be transparent.
 const TRANSPARENT: &str =
     "webm (VP9), mov (ProRes 4444), mkv (FFV1) or gif (all or nothing), or a folder of PNG files";
 /// Protocols of addresses, as messages list them.
@@ -16,10 +16,10 @@ pub(super) const SCHEMES: &[&str] = &[
     "rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "tcp", "rtp", "http", "https",
 ];
 
-/// The quality of VP9 where none is asked for.
+/// The default quality of VP9.
 const VP9_CRF: u8 = 24;
 
-/// A way to pack a video.
+/// The container of a video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum VideoFormat {
     Mp4,
@@ -34,29 +34,29 @@ pub(super) enum VideoFormat {
     RtpMpegTs,
 }
 
-/// What becomes of sound in a format.
+/// The treatment of sound in a format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SoundCoding {
-    /// It is kept as it is.
+    /// It is copied.
     Copy,
-    /// The format cannot hold it as it is, and it is encoded by this encoder.
+    /// The format cannot hold it, so this encoder encodes it again.
     Encode(&'static str),
     /// The format has no sound.
     None,
 }
 
-/// What the bytes of a video are written to.
+/// The kind of output that gets the bytes of a video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum VideoCarrier {
-    /// A file. Everything up to where it breaks off can be played.
+    /// A file. An unfinished one plays up to its end.
     File,
-    /// A named pipe or standard output: what was written cannot be changed.
+    /// A named pipe or standard output: written bytes cannot be changed.
     Pipe,
     /// A server.
     Address,
 }
 
-/// Size and kind of pictures.
+/// The size of pictures, and whether they are transparent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct PictureShape {
     pub(super) width: u32,
@@ -74,7 +74,7 @@ impl PictureShape {
         }
     }
 
-    /// Remembers the first shape, and refuses one that differs from it.
+    /// Keeps the first shape, and refuses one that differs from it.
     pub(super) fn check(
         self,
         first: &mut Option<PictureShape>,
@@ -113,7 +113,7 @@ impl VideoFormat {
         VideoFormat::of_extension(&extension)
     }
 
-    /// The format of a file by the end of its name, in lower case.
+    /// The format of a file by its extension in lower case.
     pub(super) fn of_extension(extension: &str) -> Option<VideoFormat> {
         match extension {
             "mp4" | "m4v" => Some(VideoFormat::Mp4),
@@ -148,11 +148,11 @@ impl VideoFormat {
         })
     }
 
-    /// What becomes of sound of this codec.
+    /// The treatment of sound of this codec.
     pub(super) fn sound(self, codec: &str) -> SoundCoding {
         let (held, otherwise): (&[&str], _) = match self {
             VideoFormat::Gif | VideoFormat::Y4m => return SoundCoding::None,
-            // It holds whatever there is.
+            // It holds any codec.
             VideoFormat::Mkv => return SoundCoding::Copy,
             VideoFormat::WebM => (&["opus", "vorbis"], "libopus"),
             VideoFormat::Mp4 => (&["aac", "mp3", "ac3", "eac3", "alac", "opus"], "aac"),
@@ -186,8 +186,7 @@ impl VideoFormat {
         )
     }
 
-    /// What such pictures are encoded with, where that is no choice. `None`: it is H.264, by an
-    /// encoder that can be chosen.
+    /// The only coding of such pictures, for messages. `None`: H.264, with a choice of encoders.
     pub(super) fn only_coding(self, alpha: bool) -> Option<&'static str> {
         match (self, alpha) {
             (VideoFormat::Gif, _) => Some("GIF pictures"),
@@ -199,13 +198,12 @@ impl VideoFormat {
         }
     }
 
-    /// Whether a quality can be asked for.
+    /// Whether a quality can be set.
     pub(super) fn takes_crf(self, alpha: bool) -> bool {
         self == VideoFormat::WebM || self.only_coding(alpha).is_none()
     }
 
-    /// The output options, all but the name of the output. `encoder` is the one of H.264, if it is
-    /// that.
+    /// The output options, all but the name of the output. `encoder` is set for H.264.
     pub(super) fn options(
         self,
         shape: PictureShape,
@@ -217,7 +215,7 @@ impl VideoFormat {
         let mut add = |words: &str| options.extend(words.split(' ').map(str::to_owned));
         match (self, shape.alpha) {
             (VideoFormat::Gif, _) => {
-                // A palette for each picture: one for all would have to wait for the last.
+                // A palette for each picture: a common one would need all pictures first.
                 add("-loop 0 -vf");
                 add("split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1");
             }
@@ -242,7 +240,7 @@ impl VideoFormat {
         }
         match encoder {
             Some(encoder) => options.extend(encoding(shape, encoder)),
-            // It knows a rate only.
+            // This format has only a rate.
             None if self == VideoFormat::Y4m => {}
             None => options.extend(enc_time_base(TIME_UNITS)),
         }
@@ -269,8 +267,8 @@ impl VideoFormat {
         options
     }
 
-    /// How a file is cut into pieces of half a second that reach the disk one by one. `delay_moov`
-    /// lets the head of the file know how late its first picture comes.
+    /// The options that cut a file into pieces of half a second, which reach the disk one by one.
+    /// With `delay_moov` the head of the file has the delay of the first picture.
     fn small_pieces(self) -> &'static str {
         match self {
             VideoFormat::Mp4 | VideoFormat::Mov => {
@@ -282,12 +280,13 @@ impl VideoFormat {
         }
     }
 
-    /// Whether players want an index at the beginning of the file, which is known only at its end.
+    /// Whether players prefer an index at the beginning of the file, which only a finished file can
+    /// have.
     pub(super) fn has_index(self) -> bool {
         matches!(self, VideoFormat::Mp4 | VideoFormat::Mov)
     }
 
-    /// The name by which FFmpeg knows it, of a format with an index.
+    /// FFmpeg's name of a format with an index.
     pub(super) fn muxer(self) -> &'static str {
         match self {
             VideoFormat::Mov => "mov",
@@ -296,7 +295,7 @@ impl VideoFormat {
     }
 }
 
-/// How pictures become H.264: the filters, the encoder and its options.
+/// The options for H.264: the filters, the encoder and its own options.
 pub(super) fn encoding(shape: PictureShape, encoder: &EncoderSetup) -> Vec<String> {
     let mut options = vec!["-c:v".to_owned(), encoder.name.clone()];
     options.extend(encoder.options.iter().cloned());
@@ -306,17 +305,17 @@ pub(super) fn encoding(shape: PictureShape, encoder: &EncoderSetup) -> Vec<Strin
     options
 }
 
-/// In steps of a frame, two pictures that come close together would be one.
+/// With a clock in steps of a frame, two close pictures would become one.
 fn enc_time_base(units: u32) -> [String; 2] {
     ["-enc_time_base:v".to_owned(), format!("1:{units}")]
 }
 
-/// What a picture says of its colours.
+/// The colour properties of a picture.
 const BT709: &str = "range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709";
 
-/// Converts to the colours of HD video (BT.709, limited range) whatever the size, and says so in
-/// the file. Left alone, FFmpeg would use those of SD and say nothing, and players would guess by
-/// the size. Each picture says it too: the encoder of ProRes asks those.
+/// Converts every size to the colours of HD video (BT.709, limited range), and marks the file with
+/// them. By default FFmpeg uses the colours of SD without a mark, and players guess by the size.
+/// Each picture has the mark too, which the encoder of ProRes reads.
 fn colour(add: &mut impl FnMut(&str), first: Option<String>, pixels: EncoderPixels) {
     let first = first.map(|filter| filter + ",").unwrap_or_default();
     let (last, format) = match pixels {
@@ -332,8 +331,8 @@ fn colour(add: &mut impl FnMut(&str), first: Option<String>, pixels: EncoderPixe
     ));
 }
 
-/// H.264 with colour at half resolution has even sizes only: the last column and row are repeated
-/// where one is missing, so that nothing is cut off.
+/// H.264 with colour at half resolution has only even sizes: an odd size gets its last column or
+/// row twice, so that nothing is cut off.
 fn even(shape: PictureShape) -> Option<String> {
     let right = shape.width % 2;
     let bottom = shape.height % 2;
@@ -349,7 +348,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_messages_list_is_what_is_accepted() {
+    fn all_formats_in_messages_are_accepted() {
         assert!(
             VIDEOS
                 .iter()

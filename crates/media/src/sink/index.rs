@@ -1,9 +1,9 @@
 //! Moves the index of a finished MP4 or MOV file to its beginning.
 //!
-//! While it is recorded the file is a chain of fragments, each with an index of its own, so that it
-//! plays up to wherever it breaks off. Players begin such a file later and search in it longer, and
-//! some editors refuse it. So it is copied once, without encoding it again, into a file with one
-//! index, which stands first.
+//! During the recording the file is a chain of fragments, each with its index, so that an
+//! unfinished file plays up to its end. Players are slow to begin such a file and to seek in it,
+//! and some editors refuse it. So a finished file is copied once, without encoding it again, into a
+//! file with a single index at its beginning.
 use super::format::VideoFormat;
 use super::video::SPOILT;
 use crate::ffmpeg::log::FfmpegLog;
@@ -14,10 +14,10 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-/// How often the wait for FFmpeg looks whether it should end.
+/// The interval at which the wait for FFmpeg checks whether to end.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Copies `from` over `to`. False if that did not work, or took too long; `to` is spoilt then.
+/// Copies `from` over `to`. False if that fails or is aborted; `to` is then unusable.
 pub(super) fn copy_with_index_first(
     ffmpeg: &Ffmpeg,
     format: VideoFormat,

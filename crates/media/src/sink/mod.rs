@@ -1,17 +1,17 @@
-//! Where finished pictures go, if not to a folder of files: videos, streams, standard output.
+//! The sinks of finished pictures, other than folders of files: videos, streams, standard output.
 //!
-//! A folder takes its files in any order and from any thread, through [`mattebox_store::FrameDir`].
-//! The sinks here take pictures one by one, in order.
+//! [`mattebox_store::FrameDir`] writes files to a folder in any order and from any thread. The
+//! sinks here take pictures one by one, in order.
 //!
-//! * `spec`: what a person writes to name a sink.
-//! * `error`: what can go wrong.
+//! * `spec`: the text that names a sink.
+//! * `error`: the errors of sinks.
 //! * `format`: the FFmpeg options for each kind of video and stream.
-//! * `encoder`: who encodes H.264, and how.
-//! * `video`: one running encoder. `encoder_input`: what it is sent. `rescue`: how another one goes
-//!   on where it does not begin.
+//! * `encoder`: the encoders of H.264 and their options.
+//! * `video`: one running encoder. `encoder_input`: its input. `rescue`: another encoder continues
+//!   if the first one does not begin.
 //! * `recording`: video files, one after the other (names: `mattebox_store::recordings`); `index`:
-//!   where players look first.
-//! * `pipe`: named pipes and devices, which are written into.
+//!   moves the index to the beginning of a file.
+//! * `pipe`: writes into named pipes and devices.
 //! * `stream`: bare pictures on standard output.
 mod encoder;
 mod encoder_input;
@@ -40,33 +40,33 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How to write.
+/// The options of a sink.
 #[derive(Debug, Clone)]
 pub struct SinkOptions {
-    /// About how many pictures a second a video has; 25 if unknown. Their own times decide when
-    /// each is shown.
+    /// The approximate rate of a video in pictures per second; 25 if unknown. The time of each
+    /// picture decides when it is shown.
     pub fps: Option<f64>,
     /// The pictures are transparent.
     pub alpha: bool,
-    /// The pictures have nothing to do with each other: where their size changes that is an error,
-    /// and no further file is begun.
+    /// The pictures are unrelated: a change of size is an error, and begins no further file.
     pub still: bool,
-    /// Begin a new video file after this much. The files are numbered.
+    /// Begin a new video file after this time. The files are numbered.
     pub segment: Option<Duration>,
-    /// What to do when the video file exists; a pipe is written into. `Skip` is the same as `Fail`:
-    /// look before there is work to skip. Numbered files are never replaced.
+    /// The choice for an existing video file. `Skip` is the same as `Fail`: the caller skips before
+    /// the work. Numbered files are never replaced, and pipes are always written into.
     pub on_existing: OnExisting,
-    /// The file is on the disk, and outlives a power failure, when it is finished.
+    /// The file is on the disk, and survives a power failure, when it is finished.
     pub durable: bool,
-    /// How videos in H.264 are encoded. An encoder that is named is refused by other videos.
+    /// The coding of videos in H.264. Videos of other codecs refuse a named encoder.
     pub coding: VideoCoding,
-    /// What standard output carries.
+    /// The format on standard output.
     pub stdout: StdoutFormat,
     /// Quality of JPEG pictures there, 1 to 100.
     pub jpeg_quality: u8,
-    /// Ends every wait at once, when it is too late to finish in order.
+    /// Ends every wait at once, if there is no time to finish in order.
     pub abort: Stop,
-    /// An encoder or a server that takes no picture for so long has failed. Zero: wait for ever.
+    /// The longest wait for an encoder or a server that takes no picture. After it the sink fails.
+    /// Zero: wait for ever.
     pub stall_timeout: Duration,
     /// The FFmpeg program: a path, or a name to be found in PATH.
     pub ffmpeg: PathBuf,
@@ -91,30 +91,31 @@ impl Default for SinkOptions {
     }
 }
 
-/// A picture, and all that belongs to it.
+/// A picture with its other data.
 #[derive(Debug)]
 pub struct SinkPicture<'a> {
     /// Its pixels.
     pub picture: &'a Composed,
-    /// When it is shown. The first decides when a video begins.
+    /// When it is shown. The first picture decides when a video begins.
     pub time: Timestamp,
-    /// What belongs to it; its sound is that which is heard before it.
+    /// Its other data; its sound is heard before it.
     pub beside: PictureExtras,
 }
 
-/// Takes pictures in order. Dropped without [`OrderedSink::finish`] it leaves nothing under a final
-/// name. A video file that has pictures stays under its unfinished name then.
+/// Takes pictures in order. Dropped without [`OrderedSink::finish`] it leaves no file under a final
+/// name; a video file with pictures then stays under its unfinished name.
 pub trait OrderedSink: Send {
-    /// Takes the next picture. Only files may follow a size that changes: see
-    /// [`SinkOptions::still`]. After an error the sink is of no more use.
+    /// Takes the next picture. Only files can follow a change of size: see [`SinkOptions::still`].
+    /// After an error the sink cannot be used any more.
     fn write(&mut self, picture: SinkPicture<'_>) -> Result<(), SinkError>;
 
-    /// Completes what was written, and the sound behind it, and gives it its name.
+    /// Writes the last sound, completes the output, and gives it its final name.
     fn finish(self: Box<Self>, rest: Vec<SoundPacket>) -> Result<(), SinkError>;
 }
 
-/// Opens a sink that takes pictures in order. Whether a video's format can hold them, and its file
-/// be made, shows here; whether a server takes a stream shows with the first pictures.
+/// Opens a sink that takes pictures in order. An unsuitable video format or a file that cannot be
+/// created gives an error here; a server that refuses a stream gives an error with the first
+/// pictures.
 ///
 /// A [`SinkSpec::Directory`] is refused: its files need no order.
 pub fn open_ordered(

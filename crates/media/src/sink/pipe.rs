@@ -1,28 +1,28 @@
-//! Named pipes and devices: what is there to be written into, and never to be replaced.
+//! Named pipes and devices, which are written into and never replaced.
 use mattebox_engine::stop::Stop;
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-/// How often a wait looks whether a reader has come.
+/// The interval at which a wait checks for a reader.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// What is in an output's place and is no file.
+/// The kind of a path for output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputPathKind {
-    /// Nothing, or a file.
+    /// A file, or a path that does not exist.
     File,
     /// A folder.
     Folder,
     /// A named pipe, or a device that takes bytes such as a terminal.
     Pipe,
-    /// A socket, a disk, or whatever else cannot be written into.
+    /// A socket, a disk, or another kind that cannot be written into.
     Other(&'static str),
 }
 
 impl OutputPathKind {
-    /// Looks at what a path leads to, through links.
+    /// Examines a path, through links.
     pub fn of(path: &Path) -> OutputPathKind {
         path.metadata().map_or(OutputPathKind::File, |there| {
             OutputPathKind::of_metadata(&there)
@@ -52,17 +52,17 @@ impl OutputPathKind {
     }
 }
 
-/// Opens a pipe for writing, as soon as somebody reads it; `None` if `abort` was asked for before.
-/// It is never made: if it is gone, that is an error.
+/// Opens a pipe for writing, as soon as it has a reader; `None` if the wait was aborted. Never
+/// creates the pipe: if it is gone, that is an error.
 #[cfg(unix)]
 pub(super) fn open(path: &Path, abort: &Stop) -> io::Result<Option<File>> {
     use rustix::{
         fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open},
         io::Errno,
     };
-    let mut told = false;
+    let mut reported = false;
     loop {
-        // Without NONBLOCK it could not be given up.
+        // Without NONBLOCK the wait could not be aborted.
         match open(
             path,
             OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY,
@@ -73,15 +73,13 @@ pub(super) fn open(path: &Path, abort: &Stop) -> io::Result<Option<File>> {
                 let pipe = File::from(pipe);
                 return match OutputPathKind::of_metadata(&pipe.metadata()?) {
                     OutputPathKind::Pipe => Ok(Some(pipe)),
-                    _ => Err(io::Error::other(
-                        "it was a pipe a moment ago, and is none any more",
-                    )),
+                    _ => Err(io::Error::other("it is no pipe any more")),
                 };
             }
             Err(Errno::NXIO) => {
-                if !told {
+                if !reported {
                     tracing::info!(pipe = %path.display(), "waiting for a reader of the pipe");
-                    told = true;
+                    reported = true;
                 }
                 if abort.wait(POLL_INTERVAL) {
                     return Ok(None);

@@ -1,8 +1,8 @@
-//! Video files, one after the other: a new one begins where the size of the pictures changes, and
+//! Video files, one after the other: a new file begins when the size of the pictures changes, and
 //! after each `segment`.
 //!
-//! A file is under its unfinished name as long as it is written. It is finished on another thread,
-//! so that the next one begins at once.
+//! A file has its unfinished name while it is written. Another thread finishes it, so that the next
+//! one begins at once.
 use super::encoder::EncoderChoice;
 use super::format::{PictureShape, VideoFormat};
 use super::video::VideoSink;
@@ -24,7 +24,7 @@ pub(super) struct RecordingSink {
     place: Arc<RecordingPlan>,
     /// The file that is written now.
     part: Option<RecordingFile>,
-    /// The one before, on its way to its final name.
+    /// The thread that finishes the file before.
     before: Option<JoinHandle<Result<(), SinkError>>>,
     shape: Option<PictureShape>,
     /// Pictures taken.
@@ -35,22 +35,22 @@ pub(super) struct RecordingSink {
     segments: u32,
 }
 
-/// What is the same for all files of a recording.
+/// The data that all files of a recording share.
 #[derive(Debug)]
 struct RecordingPlan {
-    /// As it was written.
+    /// The path from the user.
     path: PathBuf,
     format: VideoFormat,
     ffmpeg: Ffmpeg,
     options: SinkOptions,
-    /// Who encodes: it is looked for before the first file only.
+    /// The encoder, which is chosen only before the first file.
     choice: Arc<EncoderChoice>,
 }
 
 /// One file.
 #[derive(Debug)]
 struct RecordingFile {
-    // Dropped in this order: the encoder ends before the file is let go.
+    // Dropped in this order: the encoder ends before the file is unlocked.
     video: VideoSink,
     file: UnfinishedFile,
     on_existing: OnExisting,
@@ -78,7 +78,7 @@ impl RecordingSink {
             choice: Arc::new(EncoderChoice::new(&options.coding)),
         };
         let part = match options.segment {
-            Some(_) => place.numbered_part(0)?,
+            Some(_) => place.numbered_file(0)?,
             None => place.part(path, options.on_existing)?,
         };
         Ok(RecordingSink {
@@ -92,7 +92,7 @@ impl RecordingSink {
         })
     }
 
-    /// Whether a segment is over at the next picture, which is shown at this time.
+    /// Whether a segment is over at the time of the next picture.
     fn is_segment_over(&mut self, time: Timestamp) -> bool {
         let Some(segment) = self
             .place
@@ -113,11 +113,14 @@ impl RecordingSink {
         is_over
     }
 
-    /// The part for a picture: the one that is written now, or a new one. Then the sound that is
-    /// heard before the picture is the end of the one before.
-    fn part_for(&mut self, shown: &mut SinkPicture<'_>) -> Result<&mut RecordingFile, SinkError> {
-        let shape = PictureShape::of(shown.picture);
-        let is_over = self.is_segment_over(shown.time);
+    /// The file for a picture: the current one, or a new one. With a new file the picture's sound
+    /// goes to the end of the old one.
+    fn file_for(
+        &mut self,
+        picture_in: &mut SinkPicture<'_>,
+    ) -> Result<&mut RecordingFile, SinkError> {
+        let shape = PictureShape::of(picture_in.picture);
+        let is_over = self.is_segment_over(picture_in.time);
         let has_changed = self.shape.is_some_and(|before| before != shape);
         if has_changed && self.place.options.still {
             shape.check(&mut self.shape, &self.place.name(), self.frames)?;
@@ -131,8 +134,8 @@ impl RecordingSink {
         self.shape = Some(shape);
         let part = match self.part.take() {
             Some(part) if (is_over || has_changed) && part.video.frames() > 0 => {
-                self.finish_behind(part, std::mem::take(&mut shown.beside.sound))?;
-                self.place.numbered_part(self.first_number())?
+                self.finish_in_background(part, std::mem::take(&mut picture_in.beside.sound))?;
+                self.place.numbered_file(self.first_number())?
             }
             Some(part) => part,
             None => return Err(self.failed_before()),
@@ -156,13 +159,13 @@ impl RecordingSink {
         }
     }
 
-    /// Finishes a part while the next one is written, once the part before it is finished.
-    fn finish_behind(
+    /// Finishes a file while the next one is written, after it has waited for the file before.
+    fn finish_in_background(
         &mut self,
         part: RecordingFile,
         rest: Vec<SoundPacket>,
     ) -> Result<(), SinkError> {
-        self.wait_for_the_one_before()?;
+        self.wait_for_the_file_before()?;
         let place = self.place.clone();
         let finish = move || place.finish(part, rest);
         let spawned = thread::Builder::new()
@@ -176,17 +179,17 @@ impl RecordingSink {
         Ok(())
     }
 
-    fn wait_for_the_one_before(&mut self) -> Result<(), SinkError> {
+    fn wait_for_the_file_before(&mut self) -> Result<(), SinkError> {
         let Some(before) = self.before.take() else {
             return Ok(());
         };
         before.join().unwrap_or_else(|_| Err(self.failed_before()))
     }
 
-    /// An error of the part before, as soon as there is one.
-    fn check_the_one_before(&mut self) -> Result<(), SinkError> {
+    /// The error of the file before, as soon as there is one.
+    fn check_the_file_before(&mut self) -> Result<(), SinkError> {
         match self.before.as_ref().is_some_and(JoinHandle::is_finished) {
-            true => self.wait_for_the_one_before(),
+            true => self.wait_for_the_file_before(),
             false => Ok(()),
         }
     }
@@ -197,7 +200,7 @@ impl RecordingPlan {
         self.path.display().to_string()
     }
 
-    fn numbered_part(&self, first: u64) -> Result<RecordingFile, SinkError> {
+    fn numbered_file(&self, first: u64) -> Result<RecordingFile, SinkError> {
         self.part(&recordings::next(&self.path, first), OnExisting::Fail)
     }
 
@@ -205,7 +208,7 @@ impl RecordingPlan {
         let file = UnfinishedFile::create(target)?;
         for left in file.left() {
             warn!(
-                "{} is of a recording that broke off: it is kept",
+                "{} is of a recording that ended early: it is kept",
                 left.display()
             );
         }
@@ -226,7 +229,8 @@ impl RecordingPlan {
         })
     }
 
-    /// Completes a file and gives it its name. A file that cannot be completed is kept as it is.
+    /// Completes a file and gives it its final name. A file that cannot be completed is kept under
+    /// its unfinished name.
     fn finish(&self, part: RecordingFile, rest: Vec<SoundPacket>) -> Result<(), SinkError> {
         let RecordingFile {
             video,
@@ -252,13 +256,13 @@ impl RecordingPlan {
         match committed {
             Ok(true) => file.discard(),
             Ok(false) => {}
-            Err(error) => return Err(broken_off(file, error)),
+            Err(error) => return Err(ended_early(file, error)),
         }
         Ok(())
     }
 
-    /// Gives the final name to a copy whose index stands first. False if there is no such copy: the
-    /// file itself is good too.
+    /// Gives the final name to a copy with the index at its beginning. False if there is no such
+    /// copy: the file itself is good too.
     fn commit_copy(
         &self,
         file: &UnfinishedFile,
@@ -285,10 +289,10 @@ impl RecordingPlan {
     }
 }
 
-/// After an error: keeps what there is to be played, and names it.
-fn broken_off(file: UnfinishedFile, error: SinkError) -> SinkError {
+/// After an error: keeps the file if it can be played, and names it in the error.
+fn ended_early(file: UnfinishedFile, error: SinkError) -> SinkError {
     let is_empty = file.path().metadata().is_ok_and(|there| there.len() == 0);
-    // A name that was taken meanwhile is a mistake too, but one that comes when all is recorded.
+    // A name that was taken meanwhile is a user's mistake too, but it must not cost the recording.
     let is_refused = error.is_usage() && !matches!(error, SinkError::Store(_));
     if is_empty || is_refused {
         file.discard();
@@ -301,7 +305,7 @@ fn broken_off(file: UnfinishedFile, error: SinkError) -> SinkError {
 }
 
 impl RecordingFile {
-    fn break_off(self, error: SinkError) -> SinkError {
+    fn end_early(self, error: SinkError) -> SinkError {
         let RecordingFile {
             mut video, file, ..
         } = self;
@@ -310,17 +314,17 @@ impl RecordingFile {
             file.discard();
             return error;
         }
-        broken_off(file, error)
+        ended_early(file, error)
     }
 }
 
 impl OrderedSink for RecordingSink {
-    fn write(&mut self, mut shown: SinkPicture<'_>) -> Result<(), SinkError> {
-        self.check_the_one_before()?;
-        let part = self.part_for(&mut shown)?;
-        if let Err(error) = part.video.write(shown) {
+    fn write(&mut self, mut picture_in: SinkPicture<'_>) -> Result<(), SinkError> {
+        self.check_the_file_before()?;
+        let part = self.file_for(&mut picture_in)?;
+        if let Err(error) = part.video.write(picture_in) {
             return Err(match self.part.take() {
-                Some(part) => part.break_off(error),
+                Some(part) => part.end_early(error),
                 None => error,
             });
         }
@@ -336,19 +340,19 @@ impl OrderedSink for RecordingSink {
             return Err(self.failed_before());
         };
         let last = self.place.finish(part, rest);
-        self.wait_for_the_one_before().and(last)
+        self.wait_for_the_file_before().and(last)
     }
 }
 
 impl Drop for RecordingSink {
     fn drop(&mut self) {
-        let before = self.wait_for_the_one_before();
+        let before = self.wait_for_the_file_before();
         let part = self.part.take();
-        let last = part.map(|part| part.break_off(SinkError::Stopped));
+        let last = part.map(|part| part.end_early(SinkError::Stopped));
         for error in before.err().into_iter().chain(last) {
             if let SinkError::Kept { path, .. } = error {
                 warn!(
-                    "{} is not finished: it holds what was recorded so far",
+                    "{} is not finished: it holds the recording so far",
                     path.display()
                 );
             }

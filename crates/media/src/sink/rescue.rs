@@ -1,13 +1,13 @@
-//! The beginning of a video, kept until its encoder has begun: where it does not, another one gets
-//! all of it.
+//! Keeps the beginning of a video until its encoder has begun: if it does not begin, another
+//! encoder gets all of it.
 use super::SinkError;
 use super::encoder::{EncoderSetup, EncoderTask};
 use super::encoder_input::EncoderPiece;
 use crate::beside::PictureExtras;
 use crate::ffmpeg::log::OutputLog;
 
-/// Pieces that are kept, and bytes of their pictures: at least two pieces. What is sent waits in
-/// channels and pipes at first, where many small pictures have room before the encoder is open.
+/// The most pieces that are kept, and the most bytes of their pictures, but at least two pieces.
+/// Channels and pipes have room for many small pictures before the encoder is open.
 const KEPT: usize = 64;
 const KEPT_BYTES: usize = 64 << 20;
 
@@ -18,15 +18,15 @@ pub(super) struct Rescue {
     output: OutputLog,
 }
 
-/// What another encoder needs to begin again.
+/// The data for another encoder that begins again.
 #[derive(Debug)]
 pub(super) struct UnbegunVideo {
-    /// The one that was to encode.
+    /// The encoder that did not begin.
     pub(super) setup: EncoderSetup,
     pub(super) task: EncoderTask,
-    /// What belongs to the first picture.
+    /// The other data of the first picture.
     pub(super) beside: PictureExtras,
-    /// All that was sent.
+    /// All pieces that were sent.
     pub(super) pieces: Vec<EncoderPiece>,
 }
 
@@ -46,7 +46,7 @@ impl Rescue {
         Rescue { begun, output }
     }
 
-    /// Keeps a piece. False if the encoder has begun: nothing needs to be kept any more.
+    /// Keeps a piece. False if the encoder has begun: no piece is needed any more.
     pub(super) fn keep(&mut self, piece: &EncoderPiece) -> bool {
         let sizes = self.begun.pieces.iter().map(EncoderPiece::len);
         let has_room = self.begun.pieces.len() < 2 || sizes.sum::<usize>() < KEPT_BYTES;
@@ -57,9 +57,9 @@ impl Rescue {
         is_needed
     }
 
-    /// What was sent, if this error can mean that the encoder did not begin.
+    /// The pieces that were sent, if this error can mean that the encoder did not begin.
     pub(super) fn begun(self, error: &SinkError) -> Option<UnbegunVideo> {
-        // No encoder helps against these.
+        // Another encoder does not help against these errors.
         let is_other = matches!(
             error,
             SinkError::Stopped | SinkError::Stalled { .. } | SinkError::Unreachable { .. }

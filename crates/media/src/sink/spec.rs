@@ -1,4 +1,4 @@
-//! What a person writes to name a sink.
+//! The text that names a sink.
 use super::format::{SCHEMES, VIDEOS, VideoFormat};
 use mattebox_core::frame::CameraId;
 use mattebox_engine::address::{Address, harmless};
@@ -7,23 +7,23 @@ use std::path::{Path, PathBuf};
 use std::{fmt, str::FromStr};
 use thiserror::Error;
 
-/// Stands for the camera's id in the name of a video or an address.
+/// The placeholder for the camera's id in the name of a video or an address.
 const PLACEHOLDER: &str = "{camera}";
-/// Ends of names of single pictures.
+/// Extensions of single pictures.
 const PICTURES: &[&str] = &["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff"];
-/// Other ends of names that begin with a digit and are no numbers.
+/// Other extensions that begin with a digit and are no numbers.
 const FILES_WITH_A_DIGIT: &[&str] = &["3gp", "3g2", "3gpp", "7z"];
-/// Schemes that are written with one colon.
+/// The scheme that is written with one colon.
 const FILE_SCHEME: &str = "file";
 
-/// What `--out` takes, for messages.
+/// The values of `--out`, for messages.
 fn kinds() -> String {
     let videos = VIDEOS.join(" .");
     let schemes = SCHEMES.join(", ");
     format!("a folder, a video (.{videos}), an address ({schemes}), - for standard output, or none")
 }
 
-/// A sink by name.
+/// The name of a sink.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SinkSpec {
     /// A folder: a file per picture.
@@ -51,18 +51,19 @@ pub enum SinkSpecError {
     )]
     Picture(String),
     /// A file of another kind.
-    #[error("{0}: this kind of file is not written: give {kinds}; if it is to be a folder, write \
-        {0}/", kinds = kinds())]
+    #[error(
+        "{0}: this kind of file is not written: give {kinds}; for a folder write {0}/",
+        kinds = kinds()
+    )]
     UnknownFile(String),
     /// A name that stands for many files.
     #[error(
         "{0}: numbers and dates are not filled in: a video is one file (use {{camera}} for one of \
-         each camera); \
-         for a file per frame give a folder"
+         each camera); for a file per frame give a folder"
     )]
     Pattern(String),
-    /// A folder of each camera within that of each camera.
-    #[error("{0}: a folder needs no {{camera}}: each camera has a folder of its own in it")]
+    /// A placeholder in a folder, which has a folder for each camera anyway.
+    #[error("{0}: a folder needs no {{camera}}: it has a folder for each camera")]
     CameraFolder(String),
     /// A folder that has the name of a video.
     #[error("{0} is a folder: for pictures in it write {0}/, for a video choose another name")]
@@ -98,8 +99,8 @@ impl FromStr for SinkSpec {
 }
 
 impl SinkSpec {
-    /// A video by the end of its name; a folder if its name ends in a slash, has no such end, or is
-    /// there. What is neither is an error, and not a folder of a strange name.
+    /// A video by its extension; a folder if the name ends in a slash, has no extension, or is an
+    /// existing folder. Any other name is an error, and not a folder with a strange name.
     fn of_path(text: &str) -> Result<SinkSpec, SinkSpecError> {
         let (path, owned) = (without_detour(Path::new(text)), || text.to_owned());
         let is_folder = path.is_dir();
@@ -141,8 +142,8 @@ fn scheme(text: &str) -> Option<(&str, &str)> {
     is_scheme.then_some((scheme, rest))
 }
 
-/// Whether the end of a name says that it is a file: it begins with a letter, unlike the end of
-/// `2026.11.28`, and is no version, as in `out.v2`, and not `d`.
+/// Whether an extension is that of a file: it begins with a letter, unlike that of `2026.11.28`,
+/// and is no version, as in `out.v2`, and not `d`.
 fn names_a_file(extension: &str) -> bool {
     let is_version = |rest: &str| rest.bytes().all(|b| b.is_ascii_digit());
     let is_word = extension.bytes().all(|b| b.is_ascii_alphanumeric());
@@ -160,8 +161,8 @@ fn has_pattern(text: &str) -> bool {
 }
 
 impl SinkSpec {
-    /// The sink of one camera: with its id in place of `{camera}`. A folder needs none: it has a
-    /// folder for each camera.
+    /// The sink of one camera, with its id in place of `{camera}`. A folder stays unchanged: it has
+    /// a folder for each camera.
     pub fn for_camera(&self, camera: &CameraId) -> SinkSpec {
         match self {
             SinkSpec::Video(path) => match path.to_str() {
@@ -175,13 +176,12 @@ impl SinkSpec {
         }
     }
 
-    /// Whether it takes sound, in some form.
+    /// Whether it takes sound.
     pub fn has_sound(&self) -> bool {
         self.video_format().is_some_and(VideoFormat::has_sound)
     }
 
-    /// Whether it says how wide the pixels of its pictures are to be shown. Others have square
-    /// ones.
+    /// Whether it can have pixels that are not square.
     pub fn has_pixel_aspect(&self) -> bool {
         self.video_format()
             .is_some_and(|format| format != VideoFormat::Gif)
@@ -206,7 +206,7 @@ impl SinkSpec {
     }
 }
 
-/// As it was written, but of an address only what may be shown.
+/// The text as written, but without the secrets of an address.
 impl fmt::Display for SinkSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_there_is_a_folder_whatever_its_name() {
+    fn an_existing_folder_is_a_folder_with_any_name() {
         let root = tempfile::tempdir().unwrap();
         for name in ["shots.raw", "a.png", "x.m3u8", "clip.mp4"] {
             std::fs::create_dir(root.path().join(name)).unwrap();

@@ -8,10 +8,10 @@ use std::io::{self, ErrorKind, Write};
 use std::{fmt, str::FromStr};
 use thiserror::Error;
 
-/// What standard output carries.
+/// The format of pictures on standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum StdoutFormat {
-    /// The samples only, row by row: `rgb24`, or `rgba` if transparent. The reader must know the
+    /// Only the samples, row by row: `rgb24`, or `rgba` if transparent. The reader must know the
     /// size.
     #[default]
     Raw,
@@ -83,14 +83,14 @@ pub(super) fn on_stdout(options: &SinkOptions) -> Result<Box<dyn OrderedSink>, S
     Ok(Box::new(PictureStream::new(io::stdout(), encoder)))
 }
 
-/// How messages name it.
+/// Its name in messages.
 pub(super) const STDOUT: &str = "standard output";
 
-/// Pictures into anything that takes bytes.
+/// Writes pictures to any writer.
 #[derive(Debug)]
 struct PictureStream<W> {
     to: W,
-    /// Makes files of them; without it their samples are written.
+    /// Encodes the pictures; without it their samples are written.
     encoder: Option<Encoder>,
     bytes: Vec<u8>,
     frames: u64,
@@ -156,7 +156,7 @@ mod tests {
         Composed::Rgb(RgbImage::from_pixel(width, 2, Rgb([200, 0, 0])))
     }
 
-    fn shown(picture: &Composed) -> SinkPicture<'_> {
+    fn sink_picture(picture: &Composed) -> SinkPicture<'_> {
         SinkPicture {
             picture,
             time: Timestamp(0),
@@ -167,17 +167,17 @@ mod tests {
     #[test]
     fn raw_pictures_are_their_samples() {
         let mut sink = PictureStream::new(Vec::new(), None);
-        sink.write(shown(&red(1))).unwrap();
-        sink.write(shown(&red(1))).unwrap();
+        sink.write(sink_picture(&red(1))).unwrap();
+        sink.write(sink_picture(&red(1))).unwrap();
         assert_eq!(sink.to, [200, 0, 0].repeat(4));
-        let message = sink.write(shown(&red(3))).unwrap_err().to_string();
+        let message = sink.write(sink_picture(&red(3))).unwrap_err().to_string();
         assert!(
             message.contains("picture 2 is 3x2, those before are 1x2"),
             "{message}"
         );
         let clear = Composed::Rgba(RgbaImage::from_pixel(1, 2, Rgba([1, 2, 3, 4])));
         assert!(
-            sink.write(shown(&clear))
+            sink.write(sink_picture(&clear))
                 .unwrap_err()
                 .to_string()
                 .contains("1x2 with alpha")
@@ -198,9 +198,9 @@ mod tests {
     fn png_pictures_follow_each_other() {
         let encoder = Encoder::new(ImageFormat::Png, 100);
         let mut sink = PictureStream::new(Vec::new(), Some(encoder));
-        sink.write(shown(&red(1))).unwrap();
+        sink.write(sink_picture(&red(1))).unwrap();
         let length = sink.to.len();
-        sink.write(shown(&red(7))).unwrap();
+        sink.write(sink_picture(&red(7))).unwrap();
         assert_eq!(
             decode(&sink.to[length..], &Limits::default())
                 .unwrap()
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_is_gone_is_no_failure() {
+    fn a_closed_pipe_is_no_failure() {
         struct ClosedPipe;
         impl Write for ClosedPipe {
             fn write(&mut self, _: &[u8]) -> io::Result<usize> {
@@ -221,7 +221,7 @@ mod tests {
             }
         }
         let error = PictureStream::new(ClosedPipe, None)
-            .write(shown(&red(1)))
+            .write(sink_picture(&red(1)))
             .unwrap_err();
         assert!(error.is_closed());
     }

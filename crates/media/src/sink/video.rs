@@ -21,15 +21,15 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tracing::warn;
 
-/// Pictures that may wait for the encoder, which has a queue of its own.
+/// The most pictures that wait for the encoder, which has its own queue too.
 const WAITING_PICTURES: usize = 2;
-/// How often a wait looks whether it should end.
-const GLANCE: Duration = Duration::from_millis(50);
-/// Pictures per second where nobody says.
+/// The interval at which a wait checks whether to end.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// Pictures per second if nothing gives a rate.
 const USUAL_FPS: f64 = 25.0;
-/// How long an encoder may still write when a recording ends early.
-const LAST_WORDS: Duration = Duration::from_secs(2);
-/// Words of FFmpeg that mean a spoilt file although it ends as if all were well.
+/// The longest time for an encoder to write its rest when a recording ends early.
+const CUT_SHORT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Messages of FFmpeg that mean a spoilt file, also after a successful exit.
 pub(super) const SPOILT: &[&str] = &[
     "error writing",
     "no space left",
@@ -41,7 +41,7 @@ pub(super) const SPOILT: &[&str] = &[
 /// A video through FFmpeg. The encoder starts with the first picture, which decides the size.
 #[derive(Debug)]
 pub(super) struct VideoSink {
-    /// How messages name it.
+    /// Its name in messages.
     name: String,
     format: VideoFormat,
     ffmpeg: Ffmpeg,
@@ -49,7 +49,7 @@ pub(super) struct VideoSink {
     output: VideoOutput,
     choice: Arc<EncoderChoice>,
     encoder: Option<RunningEncoder>,
-    /// What has been sent, as long as another encoder may have to begin again.
+    /// The pieces that were sent, as long as another encoder may have to begin again.
     rescue: Option<Rescue>,
     shape: Option<PictureShape>,
     clock: VideoClock,
@@ -59,15 +59,15 @@ pub(super) struct VideoSink {
 
 #[derive(Debug)]
 enum VideoOutput {
-    /// A file that another part of the sink has made.
+    /// A file that another part of the sink has created.
     File(PathBuf),
     Pipe(PathBuf),
-    /// Our own standard output.
+    /// This process's standard output.
     Stdout,
     Url(Address),
 }
 
-/// The running child and the thread that feeds it, so that a wait for it can be given up.
+/// The running child and the thread that feeds it, so that a wait for the child can be aborted.
 #[derive(Debug)]
 struct RunningEncoder {
     // Dropped in this order: the child ends, so the thread's write fails, so the thread ends.
@@ -80,7 +80,8 @@ struct RunningEncoder {
 }
 
 impl VideoSink {
-    /// Writes over `path`; messages call it `name`. The files of a recording share a `choice`.
+    /// A video that overwrites `path`, under `name` in messages. The files of a recording share a
+    /// `choice`.
     pub(super) fn to_file(
         path: &Path,
         name: String,
@@ -101,7 +102,7 @@ impl VideoSink {
         }
     }
 
-    /// Writes into a named pipe.
+    /// A video into a named pipe.
     pub(super) fn to_pipe(path: &Path, options: &SinkOptions) -> Result<Self, SinkError> {
         let name = path.display().to_string();
         let format = VideoSink::format_of(path, options)?;
@@ -110,12 +111,12 @@ impl VideoSink {
         Ok(VideoSink::new(name, format, ffmpeg, options, output))
     }
 
-    /// Writes to our own standard output.
+    /// A video to this process's standard output.
     pub(super) fn to_stdout(format: VideoFormat, options: &SinkOptions) -> Result<Self, SinkError> {
         VideoSink::check(format, STDOUT, options)?;
         let ffmpeg = Ffmpeg::find(&options.ffmpeg)?;
         let name = STDOUT.to_owned();
-        // A reader may pause for as long as it likes.
+        // A reader may pause for any time.
         let options = SinkOptions {
             stall_timeout: Duration::ZERO,
             ..options.clone()
@@ -129,7 +130,7 @@ impl VideoSink {
         ))
     }
 
-    /// The format of a file by its name, if it can be written as the options say.
+    /// The format of a file by its name, if it suits the options.
     pub(super) fn format_of(path: &Path, options: &SinkOptions) -> Result<VideoFormat, SinkError> {
         let name = path.display().to_string();
         let Some(format) = VideoFormat::of_path(path) else {
@@ -232,7 +233,7 @@ impl VideoSink {
             .choice
             .encoder(&self.ffmpeg, &task, &self.name, abort)?;
         let encoder = self.spawn(shape, beside, Some(&setup))?;
-        // The reader of a pipe takes the end of the first encoder for that of the video.
+        // A pipe's reader would take the end of the first encoder for the end of the video.
         if self.choice.is_replaceable(&setup) && !matches!(self.output, VideoOutput::Pipe(_)) {
             let output = encoder.log.output();
             self.rescue = Some(Rescue::new(setup, task, beside.clone(), output));
@@ -240,23 +241,23 @@ impl VideoSink {
         Ok(encoder)
     }
 
-    /// Lets another encoder begin again where the chosen one did not begin.
+    /// Lets another encoder begin again if the chosen one did not begin.
     fn begin_again(&mut self, error: SinkError) -> Result<RunningEncoder, SinkError> {
         let begun = self.rescue.take().and_then(|rescue| rescue.begun(&error));
         let Some(begun) = begun else {
             return Err(error);
         };
-        let instead = self
+        let replacement = self
             .choice
-            .instead(&begun.setup, &begun.task, &self.name, &error);
-        let mut encoder = self.spawn(begun.task.shape, &begun.beside, Some(&instead))?;
+            .replacement(&begun.setup, &begun.task, &self.name, &error);
+        let mut encoder = self.spawn(begun.task.shape, &begun.beside, Some(&replacement))?;
         for piece in begun.pieces {
             encoder = self.send(encoder, piece)?;
         }
         Ok(encoder)
     }
 
-    /// Remembers a piece for an encoder that may have to begin again.
+    /// Keeps a piece for an encoder that may have to begin again.
     fn keep(&mut self, piece: &EncoderPiece) {
         if self
             .rescue
@@ -285,7 +286,7 @@ impl VideoSink {
             .map(|format| self.format.sound(&format.codec));
         let mut command = self.ffmpeg.command();
         command.args(setup.iter().flat_map(|setup| &setup.global));
-        // All is said at the beginning: FFmpeg need not look for more.
+        // The beginning has all parameters: FFmpeg need not read more to find them.
         command.args([
             "-y",
             "-f",
@@ -308,20 +309,20 @@ impl VideoSink {
             Some(SoundCoding::None) => {
                 warn!(
                     sink = self.name,
-                    "the sound is left out: this format holds none"
+                    "the sound is left out: this format has no sound"
                 );
                 false
             }
             None => false,
         };
         if takes_sound && carrier != VideoCarrier::File {
-            // Who watches does not wait long for sound that is late.
+            // Viewers do not wait long for late sound.
             command.args(["-max_interleave_delta", "1000000"]);
         }
         let crf = self.options.coding.crf;
         command.args(self.format.options(shape, carrier, setup, crf));
         match self.format {
-            // It knows a rate only.
+            // This format has only a rate.
             VideoFormat::Y4m => command
                 .args(["-r", &fps.to_string()])
                 .args(self.ffmpeg.frame_mode("cfr")),
@@ -368,7 +369,7 @@ impl VideoSink {
         self.frames
     }
 
-    /// Ends early: the encoder may still write what it has, if that does not take long.
+    /// Ends early: the encoder may still write its rest, if that is quick.
     pub(super) fn cut_short(&mut self) {
         if let Some(encoder) = self.encoder.take() {
             let RunningEncoder {
@@ -377,11 +378,11 @@ impl VideoSink {
                 ..
             } = encoder;
             drop(pieces);
-            process.wait(LAST_WORDS);
+            process.wait(CUT_SHORT_TIMEOUT);
         }
     }
 
-    /// Hands a piece to the encoder as soon as it takes one.
+    /// Sends a piece to the encoder as soon as it takes one.
     fn send(
         &self,
         encoder: RunningEncoder,
@@ -389,13 +390,13 @@ impl VideoSink {
     ) -> Result<RunningEncoder, SinkError> {
         let begun = Instant::now();
         loop {
-            match encoder.pieces.send_timeout(piece, GLANCE) {
+            match encoder.pieces.send_timeout(piece, POLL_INTERVAL) {
                 Ok(()) => return Ok(encoder),
                 Err(SendTimeoutError::Timeout(back)) => {
                     piece = back;
-                    self.give_up(begun)?;
+                    self.check_wait(begun)?;
                 }
-                // The encoder takes no more: how it ended says why.
+                // The encoder takes no more pieces: its end tells why.
                 Err(SendTimeoutError::Disconnected(_)) => {
                     self.end(encoder)?;
                     return Err(self.failed("the encoder ended early".to_owned()));
@@ -421,8 +422,8 @@ impl VideoSink {
         }
     }
 
-    /// Whether a wait that began at `begun` should end, and how.
-    fn give_up(&self, begun: Instant) -> Result<(), SinkError> {
+    /// An error if a wait that began at `begun` has to end.
+    fn check_wait(&self, begun: Instant) -> Result<(), SinkError> {
         if self.options.abort.is_stopped() {
             return Err(SinkError::Stopped);
         }
@@ -433,7 +434,7 @@ impl VideoSink {
         }
     }
 
-    /// Closes the encoder's input and waits until it has written all.
+    /// Closes the encoder's input and waits until it has written everything.
     fn end(&self, encoder: RunningEncoder) -> Result<(), SinkError> {
         let RunningEncoder {
             mut process,
@@ -445,17 +446,17 @@ impl VideoSink {
         drop((pieces, spare));
         let begun = Instant::now();
         let status = loop {
-            match process.wait(GLANCE) {
+            match process.wait(POLL_INTERVAL) {
                 Some(status) => break status,
-                // A file is finished when it is finished; only a server or a reader may hang.
-                None if !matches!(self.output, VideoOutput::File(_)) => self.give_up(begun)?,
+                // Writing a file has no time limit; only a server or a reader can hang.
+                None if !matches!(self.output, VideoOutput::File(_)) => self.check_wait(begun)?,
                 None if self.options.abort.is_stopped() => return Err(SinkError::Stopped),
                 None => {}
             }
         };
         let fed = feeder
             .join()
-            .unwrap_or_else(|_| Err(io::Error::other("the feeding thread broke")));
+            .unwrap_or_else(|_| Err(io::Error::other("the feeding thread panicked")));
         let errors = log.into_errors();
         if matches!(self.output, VideoOutput::Pipe(_)) && errors.mention(&["broken pipe"]) {
             return Err(self.failed("its reader has closed the pipe".to_owned()));
@@ -466,7 +467,7 @@ impl VideoSink {
         let spoilt = errors.mention(SPOILT);
         if status.success() && !spoilt {
             return fed.map_err(|error| {
-                self.failed(format!("the encoder took not all pictures: {error}"))
+                self.failed(format!("the encoder did not take all pictures: {error}"))
             });
         }
         let found = diagnose_output(&errors, Some(status));
@@ -487,12 +488,12 @@ impl VideoSink {
 }
 
 impl OrderedSink for VideoSink {
-    fn write(&mut self, shown: SinkPicture<'_>) -> Result<(), SinkError> {
+    fn write(&mut self, picture_in: SinkPicture<'_>) -> Result<(), SinkError> {
         let SinkPicture {
             picture,
             time,
             beside,
-        } = shown;
+        } = picture_in;
         let shape = PictureShape::of(picture);
         shape.check(&mut self.shape, &self.name, self.frames)?;
         let encoder = match self.encoder.take() {

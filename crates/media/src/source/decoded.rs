@@ -262,8 +262,8 @@ impl SampleFormat {
     }
 }
 
-fn bad(what: String) -> io::Error {
-    io::Error::new(ErrorKind::InvalidData, what)
+fn bad(problem: String) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, problem)
 }
 
 #[cfg(test)]

@@ -406,15 +406,15 @@ impl<P: FeedPicture> LiveSource<P> {
         }
         let problem = &reason.text;
         let why = reason.text.clone();
-        let what = if self.frames == 0 {
+        let message = if self.frames == 0 {
             "source not reached, connecting again"
         } else {
             "source lost, connecting again"
         };
         match self.problem.as_deref() == Some(problem) {
             // Reported already.
-            true => debug!(source = name, %problem, "{what}"),
-            false => warn!(source = name, %problem, "{what}"),
+            true => debug!(source = name, %problem, "{message}"),
+            false => warn!(source = name, %problem, "{message}"),
         }
         self.options.status.set(if self.frames == 0 {
             Condition::Unreached { why }

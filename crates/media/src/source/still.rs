@@ -28,9 +28,9 @@ pub(super) enum StillError {
     #[error("there is no FFmpeg")]
     NoFfmpeg,
     /// It does not start, or a thread for its messages does not.
-    #[error("cannot start {what}: {error}")]
+    #[error("cannot start {name}: {error}")]
     Start {
-        what: &'static str,
+        name: &'static str,
         error: io::Error,
     },
     /// The file, or FFmpeg's output, cannot be read.
@@ -168,7 +168,7 @@ fn decoded(path: &Path, options: &SourceOptions) -> Result<RgbImage, StillError>
     let mut child = Process::spawn(&mut command).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => StillError::NoFfmpeg,
         _ => StillError::Start {
-            what: "FFmpeg",
+            name: "FFmpeg",
             error,
         },
     })?;
@@ -185,7 +185,7 @@ fn decoded(path: &Path, options: &SourceOptions) -> Result<RgbImage, StillError>
             said
         })
         .map_err(|error| StillError::Start {
-            what: "a thread",
+            name: "a thread",
             error,
         })?;
     let mut bytes = Vec::new();

@@ -1,7 +1,8 @@
 //! NUT, FFmpeg's own container: decoded pictures with their times, and the sound beside them,
 //! through one pipe.
 //!
-//! * `read`: what a child sends. * `write`: what a child is sent.
+//! * `read`: the packets from a child.
+//! * `write`: the packets to a child.
 //!
 //! Both speak version 4 of the format without syncpoints (`-syncpoints none`): those are for
 //! seeking, and both sides would keep one for each packet in memory for as long as the child lives.

@@ -468,6 +468,9 @@ fn varint(mut next: impl FnMut() -> io::Result<u8>) -> io::Result<u64> {
     }
 }
 
-fn bad(what: &str) -> io::Error {
-    io::Error::new(ErrorKind::InvalidData, format!("FFmpeg's stream: {what}"))
+fn bad(problem: &str) -> io::Error {
+    io::Error::new(
+        ErrorKind::InvalidData,
+        format!("FFmpeg's stream: {problem}"),
+    )
 }

@@ -1,4 +1,4 @@
-//! Which encoder a sink uses: looked for once, for all files that a recording becomes.
+//! Chooses the encoder of a sink, once for all files of a recording.
 use super::probe::ProbeError;
 use super::{EncoderSetup, EncoderTask, VideoCoding, VideoEncoder, hardware, probe, software};
 use crate::ffmpeg::Ffmpeg;
@@ -7,7 +7,7 @@ use mattebox_engine::stop::Stop;
 use std::sync::{Mutex, PoisonError};
 use tracing::{info, warn};
 
-/// What was asked for, and what was found.
+/// The user's choice, and the encoder that was found.
 #[derive(Debug)]
 pub(in crate::sink) struct EncoderChoice {
     coding: VideoCoding,
@@ -29,8 +29,8 @@ impl EncoderChoice {
         }
     }
 
-    /// The encoder for a task of the sink `name`. An encoder that was named and does not work is an
-    /// error; of those of the hardware the first that works is taken, else libx264.
+    /// The encoder for a task of the sink `name`. A named encoder that does not work is an error.
+    /// Otherwise it is the first hardware encoder that works, or else libx264.
     pub(in crate::sink) fn encoder(
         &self,
         ffmpeg: &Ffmpeg,
@@ -43,7 +43,7 @@ impl EncoderChoice {
             VideoEncoder::Auto => None,
             VideoEncoder::Named(wanted) => Some(wanted),
         };
-        // Held while it is looked for: the next file of a recording waits for the answer.
+        // Locked during the search, so that the next file of a recording waits for the result.
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = found.as_ref().filter(|found| found.task == *task) {
             return Ok(found.encoder.clone());
@@ -59,7 +59,7 @@ impl EncoderChoice {
                 Err(ProbeError::Unusable(reasons)) => {
                     info!(
                         sink = name,
-                        "libx264 encodes: no hardware does that here ({reasons})"
+                        "libx264 encodes: no hardware encoder works here ({reasons})"
                     );
                     software::x264(&self.coding, task)
                 }
@@ -72,13 +72,13 @@ impl EncoderChoice {
         Ok(encoder)
     }
 
-    /// Whether another one may encode where this one fails: it was not asked for by name.
+    /// Whether another encoder may replace this one if it fails: only if the user has not named it.
     pub(in crate::sink) fn is_replaceable(&self, setup: &EncoderSetup) -> bool {
         self.coding.encoder == VideoEncoder::Auto && setup.name != software::X264
     }
 
-    /// What encodes from now on instead of an encoder that failed although it had worked.
-    pub(in crate::sink) fn instead(
+    /// The encoder that replaces one that worked in the probe and failed later.
+    pub(in crate::sink) fn replacement(
         &self,
         failed: &EncoderSetup,
         task: &EncoderTask,
@@ -87,7 +87,7 @@ impl EncoderChoice {
     ) -> EncoderSetup {
         warn!(
             sink = name,
-            "{} failed, libx264 encodes instead: {problem}", failed.name
+            "{} failed, libx264 encodes replacement: {problem}", failed.name
         );
         let encoder = software::x264(&self.coding, task);
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
@@ -123,7 +123,7 @@ impl EncoderChoice {
         let is_rated = ways.is_empty() || !hardware::knows_quality(wanted);
         if is_rated && self.coding.crf.is_some() {
             return Err(refuse(format!(
-                "how {wanted} is told a quality is not known here: leave --crf out"
+                "the quality option of {wanted} is unknown here: leave --crf out"
             )));
         }
         if ways.is_empty() {
@@ -140,12 +140,12 @@ impl EncoderChoice {
             ProbeError::Stopped => SinkError::Stopped,
             ProbeError::Unusable(said) => refuse(format!(
                 "the encoder {wanted} does not work here: use --video-encoder auto or software, \
-                 or mend what FFmpeg says ({said})"
+                 or fix the problem that FFmpeg reports ({said})"
             )),
         })
     }
 
-    /// The first encoder of the hardware that works, or why each of them does not.
+    /// The first hardware encoder that works, or the reasons why none does.
     fn of_hardware(
         &self,
         ffmpeg: &Ffmpeg,
@@ -165,13 +165,13 @@ impl EncoderChoice {
             }
         }
         if reasons.is_empty() {
-            reasons.push("this FFmpeg was built with none".to_owned());
+            reasons.push("this FFmpeg was built without any".to_owned());
         }
         Err(ProbeError::Unusable(reasons.join("; ")))
     }
 }
 
-/// The first of these that works, or what FFmpeg said of the first.
+/// The first way that works, or FFmpeg's message about the first one.
 fn first_way(
     ffmpeg: &Ffmpeg,
     ways: Vec<EncoderSetup>,
@@ -195,9 +195,9 @@ mod tests {
     use crate::sink::format::PictureShape;
     use std::path::Path;
 
-    /// Hardware that a machine of the tests does have is left out.
+    /// Skips hardware that the test machine has.
     #[test]
-    fn every_encoder_of_the_hardware_says_why_it_does_not_work() {
+    fn every_hardware_encoder_tells_why_it_does_not_work() {
         let ffmpeg = Ffmpeg::find(Path::new("ffmpeg")).unwrap();
         let coding = VideoCoding {
             encoder: VideoEncoder::Auto,
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn only_hardware_that_nobody_named_is_replaced() {
+    fn only_hardware_that_was_not_named_is_replaced() {
         let shape = PictureShape {
             width: 64,
             height: 48,

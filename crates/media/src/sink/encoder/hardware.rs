@@ -1,12 +1,12 @@
-//! What each encoder of the hardware is told. The names and options are those of FFmpeg's
-//! documentation (<https://ffmpeg.org/ffmpeg-codecs.html>) and of `ffmpeg -h encoder=NAME`.
+//! The options of each hardware encoder. The names and options are those of FFmpeg's documentation
+//! (<https://ffmpeg.org/ffmpeg-codecs.html>) and of `ffmpeg -h encoder=NAME`.
 //!
-//! None of them could be run where this was written. So they are told little: a quality, no
-//! pictures that refer to later ones (some hardware has none), key frames, no delay for streams.
+//! The authors had no such hardware to test. So the options are few: a quality, no pictures that
+//! refer to later ones (some hardware has none), key frames, no delay for streams.
 use super::{EncoderPixels, EncoderSetup, EncoderTask, VideoCoding, words};
 use std::path::PathBuf;
 
-/// Every encoder of H.264 by hardware, the one that is tried first before the others.
+/// Every hardware encoder of H.264, in the order in which they are tried.
 pub(super) const NAMES: &[&str] = &[
     "h264_videotoolbox",
     "h264_nvenc",
@@ -16,13 +16,12 @@ pub(super) const NAMES: &[&str] = &[
     "h264_v4l2m2m",
 ];
 
-/// The quality where none is asked for, on the scale of H.264's quantizers.
+/// The default quality, on the scale of H.264's quantizers.
 const USUAL_QUALITY: u8 = 23;
 /// The end of that scale.
 const WORST_QUALITY: u8 = 51;
 
-/// The ways to use an encoder of the hardware, to be tried one after the other; none if the name is
-/// of no such encoder.
+/// The ways to use a hardware encoder, to be tried one after the other; none for other encoders.
 pub(super) fn ways(name: &str, coding: &VideoCoding, task: &EncoderTask) -> Vec<EncoderSetup> {
     let quality = coding.crf.unwrap_or(USUAL_QUALITY).min(WORST_QUALITY);
     let rate = task.bit_rate();
@@ -37,7 +36,7 @@ pub(super) fn ways(name: &str, coding: &VideoCoding, task: &EncoderTask) -> Vec<
         )
     };
     match name {
-        // Its quality 0 stands for a choice of its own.
+        // With quality 0 this encoder makes its own choice.
         "h264_nvenc" => {
             let tune = if live { "ll" } else { "hq" };
             vec![way(
@@ -49,7 +48,7 @@ pub(super) fn ways(name: &str, coding: &VideoCoding, task: &EncoderTask) -> Vec<
                 "-zerolatency 1 -delay 0",
             )]
         }
-        // A global quality without more is Intel's constant quality (ICQ), from 1 on.
+        // A global quality alone is Intel's constant quality (ICQ), from 1 on.
         "h264_qsv" => vec![way(
             EncoderPixels::Memory("nv12"),
             &format!("-preset veryfast -global_quality {}", quality.max(1)),
@@ -78,7 +77,7 @@ pub(super) fn ways(name: &str, coding: &VideoCoding, task: &EncoderTask) -> Vec<
                 "",
             )]
         }
-        // Its scale goes from 1 to 100, the best. Only Apple's own processors know a quality.
+        // Its scale goes from 1 to 100, the best. Only Apple's own processors support a quality.
         "h264_videotoolbox" => {
             let share = f64::from(WORST_QUALITY - quality) / f64::from(WORST_QUALITY);
             let percent = (share * 100.0).round().max(1.0);
@@ -95,7 +94,7 @@ pub(super) fn ways(name: &str, coding: &VideoCoding, task: &EncoderTask) -> Vec<
                 ),
             ]
         }
-        // The boards differ in what they take, and know rates only.
+        // The boards take different formats, and support only rates.
         "h264_v4l2m2m" => ["yuv420p", "nv12"]
             .map(|pixels| way(EncoderPixels::Memory(pixels), &format!("-b:v {rate}"), ""))
             .to_vec(),
@@ -103,13 +102,13 @@ pub(super) fn ways(name: &str, coding: &VideoCoding, task: &EncoderTask) -> Vec<
     }
 }
 
-/// Whether an encoder of this table can be told a quality, and not only a rate.
+/// Whether an encoder of this table supports a quality, and not only a rate.
 pub(super) fn knows_quality(name: &str) -> bool {
     name != "h264_v4l2m2m"
 }
 
-/// The graphics devices of this machine as FFmpeg is told of them; where there is none to be seen,
-/// that it looks for one.
+/// The graphics devices of this machine in FFmpeg's form. Without a visible device FFmpeg looks for
+/// one itself.
 fn render_nodes() -> Vec<String> {
     let found = glob::glob("/dev/dri/renderD*").into_iter().flatten();
     let nodes: Vec<PathBuf> = found.flatten().collect();
@@ -152,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quality_is_said_in_the_words_of_each_encoder() {
+    fn a_quality_becomes_the_option_of_each_encoder() {
         let coding = VideoCoding {
             crf: Some(30),
             ..VideoCoding::default()

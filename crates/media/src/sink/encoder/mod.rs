@@ -1,11 +1,10 @@
-//! How videos in H.264 are encoded: by the processor, by hardware, or by an encoder that somebody
-//! names.
+//! The encoders of H.264: the processor, hardware, or an encoder that the user names.
 //!
-//! * `spec`: what a person writes.
-//! * `software`: libx264, and encoders that only a person can name.
-//! * `hardware`: what each encoder of the hardware is told.
+//! * `spec`: the user's choices.
+//! * `software`: libx264, and encoders that are used only by name.
+//! * `hardware`: the options of each hardware encoder.
 //! * `probe`: whether an encoder works here.
-//! * `choice`: which one a sink uses.
+//! * `choice`: chooses the encoder of a sink.
 mod choice;
 mod hardware;
 mod probe;
@@ -18,13 +17,13 @@ pub use spec::{EncoderName, UnknownVideoChoice, VideoCoding, VideoEncoder, Video
 use super::encoder_input::TIME_UNITS;
 use super::format::PictureShape;
 
-/// What is to be encoded.
+/// The pictures to encode.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct EncoderTask {
     pub(super) shape: PictureShape,
-    /// Pictures per second, about.
+    /// The approximate rate in pictures per second.
     pub(super) fps: f64,
-    /// Somebody watches it while it is encoded: no picture is held back.
+    /// Viewers watch it while it is encoded: no picture is held back.
     pub(super) is_live: bool,
 }
 
@@ -34,7 +33,7 @@ impl EncoderTask {
         (self.fps * 2.0).ceil().to_string()
     }
 
-    /// Bits per second, for encoders that know no quality: a fifth of a bit for each pixel.
+    /// Bits per second, for encoders without a quality option: a fifth of a bit for each pixel.
     fn bit_rate(&self) -> String {
         let pixels = f64::from(self.shape.width) * f64::from(self.shape.height);
         let bits = pixels * self.fps * BITS_PER_PIXEL;
@@ -46,14 +45,14 @@ impl EncoderTask {
 /// and a seventh with the noise of a sensor. Other encoders need more.
 const BITS_PER_PIXEL: f64 = 0.2;
 
-/// One way to encode, as FFmpeg is told it.
+/// One way to encode, as options of FFmpeg.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct EncoderSetup {
     /// Its name in FFmpeg.
     pub(super) name: String,
     /// Options of FFmpeg as a whole: the hardware to open.
     pub(super) global: Vec<String>,
-    /// What it takes.
+    /// The pictures that it takes.
     pub(super) pixels: EncoderPixels,
     /// The steps of its clock in a second.
     pub(super) time_units: u32,
@@ -66,7 +65,7 @@ pub(super) struct EncoderSetup {
 pub(super) enum EncoderPixels {
     /// In main memory, in this format.
     Memory(&'static str),
-    /// In the memory of the hardware, which takes them over in this format.
+    /// In the memory of the hardware, in this format.
     Uploaded(&'static str),
 }
 

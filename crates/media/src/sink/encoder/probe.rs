@@ -1,5 +1,5 @@
-//! Whether an encoder works here: FFmpeg lists what it was built with, which says nothing of the
-//! hardware and its drivers. So a few pictures are encoded.
+//! Finds out whether an encoder works here. FFmpeg lists the encoders that it was built with, also
+//! without the hardware and its drivers, so this module encodes a few pictures.
 use super::{EncoderSetup, EncoderTask};
 use crate::ffmpeg::Ffmpeg;
 use crate::ffmpeg::diagnose::first_words;
@@ -12,17 +12,17 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
-/// How long an encoder may take for the first pictures. Hardware that sleeps takes a second.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How often a wait looks whether it should end.
-const GLANCE: Duration = Duration::from_millis(50);
-/// Pictures that are encoded: enough for hardware that answers a picture or two later.
+/// The longest wait for the first pictures of an encoder. Hardware that sleeps needs a second.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The interval at which a wait checks whether to end.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// The number of pictures to encode: enough for hardware that answers a picture or two later.
 const PICTURES: &str = "4";
 
-/// Why a try gives no encoder.
+/// Why a probe gives no encoder.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(super) enum ProbeError {
-    /// The encoder does not work here, in the words of FFmpeg.
+    /// The encoder does not work here. The text is FFmpeg's.
     #[error("{0}")]
     Unusable(String),
     /// The program ends.
@@ -30,7 +30,7 @@ pub(super) enum ProbeError {
     Stopped,
 }
 
-/// The names of the video encoders that this FFmpeg was built with; none if it does not say.
+/// The names of the video encoders that this FFmpeg was built with; none if it does not list them.
 pub(super) fn listed(ffmpeg: &Ffmpeg) -> HashSet<String> {
     let mut command = ffmpeg.command();
     command.arg("-encoders").stdin(Stdio::null());
@@ -40,7 +40,7 @@ pub(super) fn listed(ffmpeg: &Ffmpeg) -> HashSet<String> {
     video_encoders(&String::from_utf8_lossy(&answer.stdout))
 }
 
-/// Of lines as ` V....D libx264   libx264 H.264 …` behind a line of dashes.
+/// Reads lines such as ` V....D libx264 libx264 H.264 …` after a line of dashes.
 fn video_encoders(text: &str) -> HashSet<String> {
     let lines = text.lines().skip_while(|line| !line.contains("---"));
     let named = lines.filter_map(|line| {
@@ -52,8 +52,7 @@ fn video_encoders(text: &str) -> HashSet<String> {
     named.collect()
 }
 
-/// Whether an encoder says that it takes pictures in this format. Where it says nothing of formats
-/// it may.
+/// Whether an encoder takes pictures in this format, as far as FFmpeg lists its formats.
 pub(super) fn takes(ffmpeg: &Ffmpeg, name: &str, pixels: &str) -> bool {
     let mut command = ffmpeg.command();
     command.args(["-h", &format!("encoder={name}")]);
@@ -95,7 +94,7 @@ pub(super) fn tried(
         if abort.is_stopped() {
             return Err(ProbeError::Stopped);
         }
-        if let Some(status) = process.wait(GLANCE) {
+        if let Some(status) = process.wait(POLL_INTERVAL) {
             let errors = log.into_errors();
             return match status.success() {
                 true => Ok(()),
@@ -104,8 +103,8 @@ pub(super) fn tried(
                 )),
             };
         }
-        if begun.elapsed() >= PATIENCE {
-            let problem = format!("no answer for {} s", PATIENCE.as_secs());
+        if begun.elapsed() >= PROBE_TIMEOUT {
+            let problem = format!("no answer for {} s", PROBE_TIMEOUT.as_secs());
             return Err(ProbeError::Unusable(problem));
         }
     }
@@ -144,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_pictures_an_encoder_takes_is_known() {
+    fn the_formats_of_an_encoder_are_known() {
         let ffmpeg = Ffmpeg::find(Path::new("ffmpeg")).unwrap();
         assert!(takes(&ffmpeg, "mpeg4", "yuv420p"));
         assert!(!takes(&ffmpeg, "libx264rgb", "yuv420p"));
@@ -159,7 +158,7 @@ mod tests {
         let unknown = EncoderSetup::new("no_such", EncoderPixels::Memory("yuv420p"), "");
         let error = try_out(&unknown).unwrap_err().to_string();
         assert!(error.contains("no_such"), "{error}");
-        // The tests' machine has none of these boards.
+        // The test machine has none of these boards.
         let [first, _] = &hardware::ways("h264_v4l2m2m", &coding, &task())[..] else {
             panic!("two ways");
         };
@@ -168,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_try_ends_when_all_is_given_up() {
+    fn a_probe_ends_on_an_abort() {
         let ffmpeg = Ffmpeg::find(Path::new("ffmpeg")).unwrap();
         let abort = Stop::new();
         abort.stop();

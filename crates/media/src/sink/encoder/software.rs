@@ -1,4 +1,4 @@
-//! libx264, and encoders that only a person can name.
+//! libx264, and encoders that are used only by name.
 use super::{EncoderPixels, EncoderSetup, EncoderTask, VideoCoding};
 use std::num::NonZeroUsize;
 
@@ -6,13 +6,12 @@ use std::num::NonZeroUsize;
 pub(super) const X264: &str = "libx264";
 /// The format of the pictures that they take.
 pub(super) const PIXELS: &str = "yuv420p";
-/// The most threads that share the pictures of an H.264 encoder among them. Each holds one back.
+/// The most frame threads of an H.264 encoder. Each holds back one picture.
 const MAX_FRAME_THREADS: usize = 6;
-/// Pictures that come more slowly than this are shared in slices, which holds none back and is
-/// slower.
+/// At lower rates slice threads are used, which hold back no picture and are slower.
 const FRAME_THREADS_FROM_FPS: f64 = 15.0;
 
-/// Some encoders (MPEG-4) count no finer than 1/65535 of a second.
+/// The clock of some encoders (MPEG-4) is no finer than 1/65535 of a second.
 const COARSE_TIME_UNITS: u32 = 60_000;
 
 /// x264 on the processor.
@@ -35,7 +34,7 @@ pub(super) fn x264(coding: &VideoCoding, task: &EncoderTask) -> EncoderSetup {
     )
 }
 
-/// Any encoder of FFmpeg. Of its options only a rate is known: that takes each of them.
+/// Any encoder of FFmpeg. It gets only a rate, which every encoder takes.
 pub(super) fn other(name: &str, task: &EncoderTask) -> EncoderSetup {
     let options = format!("-b:v {} -g {}", task.bit_rate(), task.key_frame_distance());
     EncoderSetup {
@@ -44,8 +43,8 @@ pub(super) fn other(name: &str, task: &EncoderTask) -> EncoderSetup {
     }
 }
 
-/// Keeps few pictures within the encoder of H.264, whatever the number of cores and however slowly
-/// they come: those are lost when the machine stops.
+/// Limits the pictures inside the H.264 encoder, for any number of cores and any rate: these
+/// pictures are lost when the machine stops.
 fn short_delay(fps: f64) -> String {
     let ahead = (fps / 2.0).clamp(0.0, 10.0).floor();
     let reordered = if fps < 10.0 { 0 } else { 2 };
@@ -78,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn files_and_streams_have_a_quality_of_their_own_unless_one_is_asked_for() {
+    fn files_and_streams_have_different_default_qualities() {
         let coding = VideoCoding::default();
         let file = options(&coding, 4.0, false);
         assert_eq!(

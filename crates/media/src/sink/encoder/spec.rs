@@ -1,24 +1,24 @@
-//! How a person says how videos are encoded.
+//! The user's choices about the coding of videos.
 use std::{fmt, str::FromStr};
 use thiserror::Error;
 
-/// How videos in H.264 are encoded.
+/// The coding of videos in H.264.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct VideoCoding {
-    /// Who encodes.
+    /// The encoder.
     pub encoder: VideoEncoder,
-    /// How hard libx264 tries to make files small.
+    /// The effort of libx264 to make files small.
     pub preset: VideoPreset,
-    /// The quality, 0 (best) to 51. `None`: the usual one.
+    /// The quality, 0 (best) to 51. `None`: the default.
     pub crf: Option<u8>,
 }
 
-/// The text is not one of these choices. It says which there are.
+/// The text is not one of the choices. The message lists them.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("{0}")]
 pub struct UnknownVideoChoice(&'static str);
 
-/// Who encodes.
+/// The encoder.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum VideoEncoder {
     /// The processor, with libx264: the same pictures give the same bytes on one machine.
@@ -26,16 +26,16 @@ pub enum VideoEncoder {
     Software,
     /// The first encoder of the hardware that works; else the processor.
     Auto,
-    /// One of `ffmpeg -encoders`, or an error.
+    /// One of `ffmpeg -encoders`; an error if it does not work.
     Named(EncoderName),
 }
 
-/// The name of an encoder in FFmpeg. It can be no option, file or address.
+/// The name of an encoder in FFmpeg. It cannot be an option, a file or an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncoderName(String);
 
 impl EncoderName {
-    /// As FFmpeg calls it.
+    /// FFmpeg's name.
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
@@ -52,7 +52,7 @@ impl FromStr for VideoEncoder {
         match text {
             "software" => Ok(VideoEncoder::Software),
             "auto" => Ok(VideoEncoder::Auto),
-            // FFmpeg's word for passing on what came, which would be bare samples.
+            // FFmpeg's word for passing on its input, which would be bare samples.
             name if is_name && name != "copy" => {
                 Ok(VideoEncoder::Named(EncoderName(name.to_owned())))
             }
@@ -73,21 +73,21 @@ impl fmt::Display for VideoEncoder {
     }
 }
 
-/// How hard libx264 tries to make files small: one of its presets.
+/// The effort of libx264 to make files small: one of its presets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VideoPreset {
     name: &'static str,
-    /// The crf of files that gives all presets about the same quality.
+    /// The crf for files. With it all presets have about the same quality.
     file_crf: u8,
-    /// That of streams.
+    /// The crf for streams.
     live_crf: u8,
 }
 
-/// The usual one.
+/// The default preset.
 const SUPERFAST: VideoPreset = VideoPreset::new("superfast", 23, 24);
 
-/// A crf is no measure of quality across presets: those below `veryfast` do not save bits on what
-/// is soon gone (`mbtree`), and no stream does. docs/guide/sinks.md has the figures.
+/// One crf has a different quality with each preset: only files from `veryfast` on save bits on
+/// blocks that are soon replaced (`mbtree`). docs/guide/sinks.md has the figures.
 const PRESETS: &[VideoPreset] = &[
     VideoPreset::new("ultrafast", 20, 20),
     SUPERFAST,
@@ -109,12 +109,12 @@ impl VideoPreset {
         }
     }
 
-    /// As x264 calls it.
+    /// x264's name.
     pub(super) fn as_str(self) -> &'static str {
         self.name
     }
 
-    /// The crf where none is asked for.
+    /// The default crf.
     pub(super) fn usual_crf(self, is_live: bool) -> u8 {
         match is_live {
             true => self.live_crf,
