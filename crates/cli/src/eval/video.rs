@@ -1,7 +1,7 @@
 //! Alphas of a video: FFmpeg decodes it to gray pictures on a pipe.
 use super::EvalError;
 use image::GrayImage;
-use mattebox_media::ffmpeg::{Ffmpeg, diagnose::last_words, log::FfmpegLog, process::Process};
+use mattebox_media::ffmpeg::{Ffmpeg, diagnose::last_message, log::FfmpegLog, process::Process};
 use serde::Deserialize;
 use std::{
     ffi::OsString,
@@ -128,7 +128,7 @@ impl Video {
         let said = self
             .log
             .take()
-            .and_then(|log| last_words(&log.into_errors()));
+            .and_then(|log| last_message(&log.into_errors()));
         EvalError::Video {
             path: self.path.clone(),
             message: said.unwrap_or_else(|| otherwise.to_owned()),

@@ -289,7 +289,7 @@ fn diagnose_with(peer: &str, errors: &FfmpegErrors, status: Option<ExitStatus>) 
             };
         }
     }
-    let text = match (last_words(errors), status) {
+    let text = match (last_message(errors), status) {
         (Some(line), _) => format!("FFmpeg: {line}"),
         (None, Some(status)) => format!("FFmpeg ended without a message ({status})"),
         (None, None) => "FFmpeg ended without a message".to_owned(),
@@ -313,13 +313,13 @@ impl Diagnosis {
 }
 
 /// The first error, without secrets: with a single encoder, later errors only follow from it.
-pub fn first_words(errors: &FfmpegErrors) -> Option<String> {
+pub fn first_message(errors: &FfmpegErrors) -> Option<String> {
     let mut said = errors.lines().iter().filter(|line| !line.is_empty());
     said.next().map(|line| errors.shown(line))
 }
 
 /// The last error that tells a problem, without secrets.
-pub fn last_words(errors: &FfmpegErrors) -> Option<String> {
+pub fn last_message(errors: &FfmpegErrors) -> Option<String> {
     let tells_a_problem = |line: &&String| {
         !line.is_empty() && !EMPTY_MESSAGES.iter().any(|empty| line.starts_with(empty))
     };

@@ -6,7 +6,7 @@ use super::plan::{Losses, StreamPlan};
 use super::{Source, SourceError, SourceInfo, SourceOptions, SourcePicture};
 use crate::beside::{PictureExtras, SoundPacket};
 use crate::ffmpeg::Ffmpeg;
-use crate::ffmpeg::diagnose::{diagnose, last_words};
+use crate::ffmpeg::diagnose::{diagnose, last_message};
 use crate::ffmpeg::log::InputHeader;
 use mattebox_core::frame::Timestamp;
 use mattebox_engine::stop::Stop;
@@ -199,7 +199,7 @@ impl<P: FeedPicture> VideoSource<P> {
         }
         let good = ending.status.is_some_and(|status| status.success());
         if good && self.frames > 0 {
-            if let Some(words) = last_words(&ending.errors) {
+            if let Some(words) = last_message(&ending.errors) {
                 warn!(
                     source = self.input.name,
                     frames = self.frames,

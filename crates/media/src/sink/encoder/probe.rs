@@ -2,7 +2,7 @@
 //! without the hardware and its drivers, so this module encodes a few pictures.
 use super::{EncoderSetup, EncoderTask};
 use crate::ffmpeg::Ffmpeg;
-use crate::ffmpeg::diagnose::first_words;
+use crate::ffmpeg::diagnose::first_message;
 use crate::ffmpeg::log::FfmpegLog;
 use crate::ffmpeg::process::Process;
 use crate::sink::format;
@@ -99,7 +99,7 @@ pub(super) fn tried(
             return match status.success() {
                 true => Ok(()),
                 false => Err(ProbeError::Unusable(
-                    first_words(&errors).unwrap_or_else(|| status.to_string()),
+                    first_message(&errors).unwrap_or_else(|| status.to_string()),
                 )),
             };
         }
