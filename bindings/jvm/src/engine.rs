@@ -13,8 +13,8 @@ use mattebox_core::{
     matte::MatteState,
 };
 use mattebox_engine::{
-    Frame, FramePicture, FrameProcessor, FrameSettings, MattedFrame, StartError, latency::age_us,
-    trace::Span,
+    FrameInput, FramePicture, FrameProcessor, FrameSettings, MattedFrame, StartError,
+    latency::age_us, trace::Span,
 };
 use mattebox_store::{FrameDir, OnExisting, Outcome, OwnerError, StoreError};
 use mattebox_wire::{
@@ -226,7 +226,7 @@ impl TaskEngine {
             &mut camera.state.matte
         };
         let processed = processor.process(
-            Frame {
+            FrameInput {
                 settings: &own,
                 picture: FramePicture::Decoded(picture),
                 time: frame.time,

@@ -4,7 +4,7 @@
 use image::RgbImage;
 use mattebox_core::{compose::Composed, frame::Timestamp, matte::MatteState};
 use mattebox_engine::{
-    Engine, Frame, FrameOptions, FrameOutcome, FramePicture, FrameProcessor, FrameSettings,
+    Engine, FrameInput, FrameOptions, FrameOutcome, FramePicture, FrameProcessor, FrameSettings,
     MattedFrame, Rejection, SettingError, StartError, trace::Span,
 };
 use mattebox_wire::{EncodedPicture, StartAt};
@@ -173,7 +173,7 @@ impl Stream {
     ) -> PyResult<R> {
         let mut work = self.lock();
         let Work { processor, state } = &mut *work;
-        let frame = Frame {
+        let frame = FrameInput {
             settings: &self.settings,
             picture,
             time: Timestamp(time_us),

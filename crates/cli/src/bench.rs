@@ -9,7 +9,7 @@ use mattebox_core::{
     matte::{self, MatteMode, MatteState},
 };
 use mattebox_engine::{
-    Engine, Frame, FramePicture, FrameProcessor, FrameSettings, ModelChoice,
+    Engine, FrameInput, FramePicture, FrameProcessor, FrameSettings, ModelChoice,
     stages::{Stage, thread_cpu},
     trace::Span,
 };
@@ -136,7 +136,7 @@ fn measure(
         // The network's time does not depend on what it sees: it is taken alone and subtracted from that of the segmentation.
         let network = network.time();
         let before = Stage::ALL.map(|stage| engine.clock.spent(stage));
-        let frame = Frame {
+        let frame = FrameInput {
             settings: &settings,
             picture: FramePicture::Encoded(EncodedPicture::Bytes(&frames[i % frames.len()])),
             time: Timestamp(i as i64 * 40_000),

@@ -24,7 +24,7 @@ const MAX_BARS: usize = 12;
 const MAX_NAME: usize = 20;
 
 /// How one camera is doing.
-pub struct Row {
+pub struct ProgressRow {
     /// Its name.
     pub name: String,
     /// What it has done.
@@ -35,7 +35,7 @@ pub struct Row {
     pub source: Option<Since>,
 }
 
-impl Row {
+impl ProgressRow {
     /// Whether it failed before its first frame.
     fn failed_at_start(&self) -> bool {
         let condition = self.source.as_ref().map(|since| &since.condition);
@@ -48,10 +48,10 @@ pub fn rows<S: ProgressSource>(
     watch: &Watch<S>,
     latencies: impl Fn(&S) -> Times,
     status: impl Fn(usize, &S) -> Option<Status>,
-) -> Vec<Row> {
+) -> Vec<ProgressRow> {
     let cameras = watch.cameras.iter().enumerate();
     cameras
-        .map(|(i, (id, counters))| Row {
+        .map(|(i, (id, counters))| ProgressRow {
             name: id.to_string(),
             progress: counters.progress(),
             latencies: latencies(counters),
@@ -63,7 +63,7 @@ pub fn rows<S: ProgressSource>(
 /// Shows how the cameras are doing until `stop`. To be run on a thread of its own.
 pub fn show(
     style: ProgressStyle,
-    rows: impl Fn() -> Vec<Row>,
+    rows: impl Fn() -> Vec<ProgressRow>,
     screen: &MultiProgress,
     stop: &Stop,
 ) {
@@ -76,7 +76,7 @@ pub fn show(
 }
 
 /// What was counted a moment ago, to tell how fast it goes now.
-struct Pace(VecDeque<(Instant, u64, Times)>);
+struct ProgressPace(VecDeque<(Instant, u64, Times)>);
 
 /// How fast it goes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -86,9 +86,9 @@ struct Speed {
     latency_ms: Option<f64>,
 }
 
-impl Pace {
+impl ProgressPace {
     fn new(begun: Instant) -> Self {
-        Pace(VecDeque::from([(begun, 0, Times::default())]))
+        ProgressPace(VecDeque::from([(begun, 0, Times::default())]))
     }
 
     fn of(&mut self, now: Instant, done: u64, latencies: &Times) -> Speed {
@@ -114,7 +114,7 @@ impl Pace {
 }
 
 /// The sum over all cameras; the expected number is known only if each camera's is.
-fn total(rows: &[Row]) -> (Progress, Times) {
+fn total(rows: &[ProgressRow]) -> (Progress, Times) {
     let known = rows.iter().all(|row| row.progress.expected > 0);
     let mut sum = Progress::default();
     let mut latencies = Times::default();
@@ -204,12 +204,12 @@ fn name(text: &str, width: usize) -> String {
 }
 
 /// The cameras that give nothing, each with why.
-fn troubles(rows: &[Row]) -> Vec<String> {
-    let away = |row: &Row| Some(format!("{}: {}", row.name, away(row.source.as_ref()?)?));
+fn troubles(rows: &[ProgressRow]) -> Vec<String> {
+    let away = |row: &ProgressRow| Some(format!("{}: {}", row.name, away(row.source.as_ref()?)?));
     rows.iter().filter_map(away).collect()
 }
 
-fn bars(rows: impl Fn() -> Vec<Row>, screen: &MultiProgress, stop: &Stop) {
+fn bars(rows: impl Fn() -> Vec<ProgressRow>, screen: &MultiProgress, stop: &Stop) {
     let begun = Instant::now();
     let first = rows();
     let single = first.len() <= MAX_BARS;
@@ -228,7 +228,7 @@ fn bars(rows: impl Fn() -> Vec<Row>, screen: &MultiProgress, stop: &Stop) {
         .iter()
         .map(|n| screen.add(ProgressBar::no_length().with_prefix(name(n, width))))
         .collect();
-    let mut paces: Vec<_> = bars.iter().map(|_| Pace::new(begun)).collect();
+    let mut paces: Vec<_> = bars.iter().map(|_| ProgressPace::new(begun)).collect();
     loop {
         let stopped = stop.wait(BAR_TICK);
         let rows = rows();
@@ -269,7 +269,7 @@ fn bars(rows: impl Fn() -> Vec<Row>, screen: &MultiProgress, stop: &Stop) {
             let rows = rows.iter().filter(|_| single).map(Some);
             for (bar, row) in bars.iter().zip(rows.chain(std::iter::repeat(None))) {
                 // Why it failed is said below.
-                match row.is_some_and(Row::failed_at_start) {
+                match row.is_some_and(ProgressRow::failed_at_start) {
                     true => bar.finish_and_clear(),
                     false => bar.abandon(),
                 }
@@ -283,9 +283,9 @@ fn bars(rows: impl Fn() -> Vec<Row>, screen: &MultiProgress, stop: &Stop) {
     }
 }
 
-fn lines(rows: impl Fn() -> Vec<Row>, stop: &Stop) {
+fn lines(rows: impl Fn() -> Vec<ProgressRow>, stop: &Stop) {
     let begun = Instant::now();
-    let mut pace = Pace::new(begun);
+    let mut pace = ProgressPace::new(begun);
     while !stop.wait(LINE_EVERY) {
         let rows = rows();
         let (progress, latencies) = total(&rows);
@@ -337,7 +337,7 @@ mod tests {
     #[test]
     fn a_rate_is_that_of_the_last_seconds() {
         let begun = Instant::now();
-        let mut pace = Pace::new(begun);
+        let mut pace = ProgressPace::new(begun);
         let none = Times::default();
         let mut at = |seconds, done| {
             let now = begun + Duration::from_secs(seconds);

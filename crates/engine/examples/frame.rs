@@ -8,7 +8,9 @@ use mattebox_core::{
     frame::{CameraId, FrameNumber, Timestamp},
     matte::{MatteMode, MatteState},
 };
-use mattebox_engine::{Engine, Frame, FramePicture, FrameProcessor, FrameSettings, trace::Span};
+use mattebox_engine::{
+    Engine, FrameInput, FramePicture, FrameProcessor, FrameSettings, trace::Span,
+};
 use mattebox_net::SimdLevel;
 use mattebox_store::{FrameDir, OnExisting};
 use mattebox_wire::EncodedPicture;
@@ -33,13 +35,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     } else {
         level.parse()?
     };
-    serve(Camera::new(matte.parse()?, level, Path::new(out))?)
+    serve(ExampleCamera::new(matte.parse()?, level, Path::new(out))?)
 }
 
 /// A request is a little-endian u32: 0 is followed by a number of JPEG files, each with its length before it (u32 both), and answered with
 /// that number; another number asks for so many frames and is answered with the nanoseconds that each took (u64). Frames go on
 /// from request to request, and from the last file to the first.
-fn serve(mut camera: Camera) -> Result<(), Box<dyn Error>> {
+fn serve(mut camera: ExampleCamera) -> Result<(), Box<dyn Error>> {
     let mut stdin = io::stdin().lock();
     let mut stdout = io::stdout().lock();
     let mut files: Vec<Vec<u8>> = Vec::new();
@@ -76,21 +78,21 @@ fn read_u32(from: &mut impl Read) -> io::Result<u32> {
 }
 
 /// One camera's way from JPEG to file, as a thread of `mattebox worker` goes it.
-struct Camera {
+struct ExampleCamera {
     processor: FrameProcessor,
     settings: Arc<FrameSettings>,
     state: MatteState,
     folder: FrameDir,
 }
 
-impl Camera {
+impl ExampleCamera {
     fn new(matte: MatteMode, simd: SimdLevel, out: &Path) -> Result<Self, Box<dyn Error>> {
         let settings = Arc::new(FrameSettings {
             matte,
             simd,
             ..FrameSettings::default()
         });
-        Ok(Camera {
+        Ok(ExampleCamera {
             processor: FrameProcessor::new(&Engine::new(&settings), &settings)?,
             settings,
             state: MatteState::default(),
@@ -99,7 +101,7 @@ impl Camera {
     }
 
     fn frame(&mut self, number: u64, jpeg: &[u8]) -> Result<(), Box<dyn Error>> {
-        let frame = Frame {
+        let frame = FrameInput {
             settings: &self.settings,
             picture: FramePicture::Encoded(EncodedPicture::Bytes(jpeg)),
             time: Timestamp(number as i64 * INTERVAL_US),

@@ -8,7 +8,7 @@ use mattebox_core::{
     matte::{MatteMode, MatteState},
 };
 use mattebox_engine::{
-    Engine, Frame, FramePicture, FrameProcessor, FrameSettings, stages::Stage, trace::Span,
+    Engine, FrameInput, FramePicture, FrameProcessor, FrameSettings, stages::Stage, trace::Span,
 };
 use mattebox_net::SimdLevel;
 use std::{
@@ -51,7 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             state = MatteState::default();
         }
         let before = Stage::ALL.map(|stage| engine.clock.spent(stage));
-        let frame = Frame {
+        let frame = FrameInput {
             settings: &settings,
             picture: FramePicture::Decoded(&picture),
             time: Timestamp((number * 1e6 / fps) as i64),

@@ -45,7 +45,8 @@ pub use camera_settings::CameraSettings;
 pub use error::StartError;
 pub use models::{LoadedModel, ModelChoice, ModelRegistry, Networks};
 pub use processor::{
-    Engine, Frame, FrameOutcome, FramePicture, FrameProcessor, MattedFrame, Rejection, StateAccess,
+    Engine, FrameInput, FrameOutcome, FramePicture, FrameProcessor, MattedFrame, Rejection,
+    StateAccess,
 };
 pub use settings::{BackgroundChoice, FrameOptions, FrameSettings, SettingError};
 pub use watch::Watch;

@@ -16,23 +16,23 @@ use std::{
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
-    shared: Arc<Shared>,
+    shared: Arc<StopShared>,
 }
 
 #[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
+struct StopShared {
+    state: Mutex<StopState>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct StopState {
     stopped: bool,
     /// Called once when it is stopped.
     callbacks: Vec<Box<dyn FnOnce() + Send>>,
 }
 
-impl fmt::Debug for Shared {
+impl fmt::Debug for StopShared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").finish_non_exhaustive()
     }
@@ -44,7 +44,7 @@ impl Stop {
         Self::default()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, StopState> {
         self.shared
             .state
             .lock()

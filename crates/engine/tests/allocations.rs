@@ -5,7 +5,9 @@ use mattebox_core::{
     frame::Timestamp,
     matte::{MatteMode, MatteState},
 };
-use mattebox_engine::{Engine, Frame, FramePicture, FrameProcessor, FrameSettings, trace::Span};
+use mattebox_engine::{
+    Engine, FrameInput, FramePicture, FrameProcessor, FrameSettings, trace::Span,
+};
 use mattebox_wire::EncodedPicture;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::{alloc::System, sync::Arc};
@@ -41,7 +43,7 @@ fn steady_streams_allocate_little(jpeg: &[u8], matte: MatteMode) {
     let span = Span::default();
     for i in 0..40 {
         let region = Region::new(ALLOCATOR);
-        let frame = Frame {
+        let frame = FrameInput {
             settings: &settings,
             picture: FramePicture::Encoded(EncodedPicture::Bytes(jpeg)),
             time: Timestamp(i * 40_000),

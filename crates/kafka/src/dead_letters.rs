@@ -32,30 +32,30 @@ const DELIVERY: (&str, Duration) = ("30000", Duration::from_secs(40));
 
 /// Where a letter lies in the topic of dead letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct DeadLetterPosition {
     /// The partition.
     pub partition: i32,
     /// The offset in it.
     pub offset: i64,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for DeadLetterPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.partition, self.offset)
     }
 }
 
-/// A text that is no [`Place`].
+/// A text that is no [`DeadLetterPosition`].
 #[derive(Debug, Error)]
 #[error("write PARTITION:OFFSET as the list does, for example 0:17")]
 pub struct NoPlace;
 
-impl FromStr for Place {
+impl FromStr for DeadLetterPosition {
     type Err = NoPlace;
 
     fn from_str(text: &str) -> Result<Self, NoPlace> {
         let (partition, offset) = text.split_once(':').ok_or(NoPlace)?;
-        let place = Place {
+        let place = DeadLetterPosition {
             partition: partition.parse().map_err(|_| NoPlace)?,
             offset: offset.parse().map_err(|_| NoPlace)?,
         };
@@ -69,12 +69,12 @@ impl FromStr for Place {
 
 /// A dead letter.
 #[derive(Debug)]
-pub struct Found {
+pub struct FoundDeadLetter {
     /// As it lies there.
     pub record: OwnedMessage,
 }
 
-impl Found {
+impl FoundDeadLetter {
     /// A header as text; empty where it is missing.
     pub fn header(&self, name: &str) -> String {
         let headers = self.record.headers().into_iter().flat_map(Headers::iter);
@@ -96,8 +96,8 @@ impl Found {
     }
 
     /// Where it lies.
-    pub fn place(&self) -> Place {
-        Place {
+    pub fn place(&self) -> DeadLetterPosition {
+        DeadLetterPosition {
             partition: self.record.partition(),
             offset: self.record.offset(),
         }
@@ -120,11 +120,11 @@ impl Found {
 
 /// Which letters are sent again.
 #[derive(Default)]
-pub struct Plan<'a> {
+pub struct RetryPlan<'a> {
     /// Only those that this takes.
-    pub wanted: Option<&'a dyn Fn(&Found) -> bool>,
+    pub wanted: Option<&'a dyn Fn(&FoundDeadLetter) -> bool>,
     /// Those of this partition from this offset on, whatever was sent before.
-    pub from: Option<Place>,
+    pub from: Option<DeadLetterPosition>,
     /// At most so many.
     pub limit: Option<u64>,
     /// Nothing is sent and nothing is recorded.
@@ -137,7 +137,7 @@ pub struct Redriven {
     /// Letters that the broker has confirmed; in a dry run those that would be sent.
     pub sent: u64,
     /// Letters that cannot be sent, and why.
-    pub withheld: Vec<(Place, String)>,
+    pub withheld: Vec<(DeadLetterPosition, String)>,
     /// What ended it early. What is told above was done all the same.
     pub failure: Option<KafkaError>,
 }
@@ -172,7 +172,7 @@ impl DeadLetters {
     }
 
     /// Passes all letters that are there to `look`, in the order of their partitions.
-    pub fn read(&self, mut look: impl FnMut(Found)) -> Result<(), KafkaError> {
+    pub fn read(&self, mut look: impl FnMut(FoundDeadLetter)) -> Result<(), KafkaError> {
         self.read_from(
             &self.consumer()?,
             |_| Some(0),
@@ -184,7 +184,7 @@ impl DeadLetters {
     }
 
     /// The letter at a place.
-    pub fn letter(&self, place: Place) -> Result<Option<Found>, KafkaError> {
+    pub fn letter(&self, place: DeadLetterPosition) -> Result<Option<FoundDeadLetter>, KafkaError> {
         let mut there = None;
         self.read_from(
             &self.consumer()?,
@@ -199,7 +199,7 @@ impl DeadLetters {
 
     /// Sends letters again, as they were: key, value and headers. Where nothing is left out on the way, how far it went is recorded, so that
     /// the next time only newer ones are sent.
-    pub fn redrive(&self, plan: &Plan<'_>) -> Result<Redriven, KafkaError> {
+    pub fn redrive(&self, plan: &RetryPlan<'_>) -> Result<Redriven, KafkaError> {
         let topic = &self.settings.broker.topic;
         let mut done = Redriven::default();
         let Some(count) = topics::partitions(&self.admin, &self.dead)? else {
@@ -297,7 +297,7 @@ impl DeadLetters {
         &self,
         consumer: &BaseConsumer<Context>,
         start: impl Fn(i32) -> Option<i64>,
-        mut look: impl FnMut(Found) -> Result<ControlFlow<()>, KafkaError>,
+        mut look: impl FnMut(FoundDeadLetter) -> Result<ControlFlow<()>, KafkaError>,
     ) -> Result<(), KafkaError> {
         let cannot = || KafkaError::client(format!("read {}", self.dead));
         let Some(count) = topics::partitions(&self.admin, &self.dead)? else {
@@ -321,7 +321,7 @@ impl DeadLetters {
                         heard = Instant::now();
                         let offset = message.offset();
                         let record = message.detach();
-                        if offset < high && look(Found { record })?.is_break() {
+                        if offset < high && look(FoundDeadLetter { record })?.is_break() {
                             return Ok(());
                         }
                         if offset + 1 >= high {
@@ -382,7 +382,7 @@ impl DeadLetters {
         &self,
         consumer: &BaseConsumer<Context>,
         before: &BTreeMap<i32, i64>,
-        from: Option<Place>,
+        from: Option<DeadLetterPosition>,
         ends: BTreeMap<i32, i64>,
     ) -> Result<(), KafkaError> {
         let cannot = || KafkaError::client("record what was sent again");
@@ -405,7 +405,11 @@ impl DeadLetters {
             .map_err(cannot())
     }
 
-    fn send(&self, producer: &BaseProducer<Ledger>, found: &Found) -> Result<(), KafkaError> {
+    fn send(
+        &self,
+        producer: &BaseProducer<Ledger>,
+        found: &FoundDeadLetter,
+    ) -> Result<(), KafkaError> {
         let place = found.place();
         let ledger = producer.context();
         let mut record = BaseRecord::<[u8], [u8], _>::with_opaque_to(
@@ -458,10 +462,10 @@ struct Ledger(Arc<Mutex<Book>>);
 #[derive(Debug, Default)]
 struct Book {
     /// Letters without a good answer.
-    open: BTreeSet<Place>,
+    open: BTreeSet<DeadLetterPosition>,
     confirmed: u64,
     /// The first bad answer.
-    failure: Option<(Place, ClientError)>,
+    failure: Option<(DeadLetterPosition, ClientError)>,
 }
 
 impl Ledger {
@@ -492,9 +496,9 @@ impl ClientContext for Ledger {
 }
 
 impl ProducerContext for Ledger {
-    type DeliveryOpaque = Box<Place>;
+    type DeliveryOpaque = Box<DeadLetterPosition>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, place: Box<Place>) {
+    fn delivery(&self, result: &DeliveryResult<'_>, place: Box<DeadLetterPosition>) {
         let mut book = self.lock();
         match result {
             Ok(_) => {
@@ -513,7 +517,7 @@ mod tests {
     use super::*;
     use rdkafka::{Timestamp, message::OwnedHeaders};
 
-    fn found(headers: &[(&str, &str)]) -> Found {
+    fn found(headers: &[(&str, &str)]) -> FoundDeadLetter {
         let mut all = OwnedHeaders::new();
         for (key, value) in headers {
             all = all.insert(rdkafka::message::Header {
@@ -521,7 +525,7 @@ mod tests {
                 value: Some(*value),
             });
         }
-        Found {
+        FoundDeadLetter {
             record: OwnedMessage::new(
                 None,
                 None,
@@ -536,9 +540,12 @@ mod tests {
 
     #[test]
     fn a_place_is_written_as_it_is_read() {
-        assert_eq!("3:17".parse::<Place>().unwrap().to_string(), "3:17");
+        assert_eq!(
+            "3:17".parse::<DeadLetterPosition>().unwrap().to_string(),
+            "3:17"
+        );
         for text in ["", "3", "3:", ":17", "-1:2", "1:-2", "1:2:3", "a:b"] {
-            assert!(text.parse::<Place>().is_err(), "{text:?}");
+            assert!(text.parse::<DeadLetterPosition>().is_err(), "{text:?}");
         }
     }
 
@@ -562,7 +569,7 @@ mod tests {
 
     #[test]
     fn what_is_recorded_ends_before_the_first_letter_without_a_good_answer() {
-        let place = |partition, offset| Place { partition, offset };
+        let place = |partition, offset| DeadLetterPosition { partition, offset };
         let book = Book {
             open: [place(0, 4), place(0, 6), place(2, 1)].into(),
             ..Book::default()

@@ -1,7 +1,7 @@
 //! The metric families of a live page.
 use crate::site::{Refusal, Site};
 use mattebox_engine::{
-    cameras::{camera::State, quality::Quality},
+    cameras::{camera::Liveness, quality::Quality},
     metrics::{Family, Samples},
 };
 use std::sync::{Arc, atomic::Ordering::Relaxed};
@@ -75,7 +75,7 @@ fn collect(samples: &mut Samples, site: &Site) {
     for camera in site.cameras.cameras() {
         let id = camera.id.as_str();
         let now = camera.standing().state;
-        for state in State::ALL {
+        for state in Liveness::ALL {
             let value = f64::from(u8::from(state == now));
             samples.add(&STATE, &[id, state.name()], value);
         }

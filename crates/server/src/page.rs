@@ -111,7 +111,7 @@ pub(super) async fn asset(Path(name): Path<String>) -> Response {
 }
 
 #[derive(Default, Deserialize)]
-pub(super) struct Credentials {
+pub(super) struct LoginForm {
     token: String,
 }
 
@@ -125,7 +125,7 @@ pub(super) async fn log_in(
         Ok(body) => body,
         Err(problem) => return problem.into_response(),
     };
-    let given = serde_urlencoded::from_bytes::<Credentials>(&body).unwrap_or_default();
+    let given = serde_urlencoded::from_bytes::<LoginForm>(&body).unwrap_or_default();
     match site.cookie_for(given.token.trim()) {
         Some(cookie) => {
             let cookie = cookie.map(|cookie| AppendHeaders([(header::SET_COOKIE, cookie)]));

@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 
 /// How many connections there may be at once.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(super) struct PlaceLimits {
     /// That have not shown that they may see anything.
     pub(super) pending: usize,
     /// Of those, from one address.
@@ -32,12 +32,12 @@ pub(super) struct Limits {
 /// All connections of a server.
 #[derive(Debug)]
 pub(super) struct Places {
-    limits: Limits,
-    taken: Mutex<Taken>,
+    limits: PlaceLimits,
+    taken: Mutex<TakenPlaces>,
 }
 
 #[derive(Debug, Default)]
-struct Taken {
+struct TakenPlaces {
     connections: HashMap<u64, Entry>,
     next: u64,
 }
@@ -80,7 +80,7 @@ struct Unsent {
 }
 
 impl Places {
-    pub(super) fn new(limits: Limits) -> Arc<Self> {
+    pub(super) fn new(limits: PlaceLimits) -> Arc<Self> {
         Arc::new(Places {
             limits,
             taken: Mutex::default(),
@@ -126,12 +126,12 @@ impl Places {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Taken> {
+    fn lock(&self) -> MutexGuard<'_, TakenPlaces> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Taken {
+impl TakenPlaces {
     fn of(
         &self,
         is_admitted: bool,
@@ -304,7 +304,7 @@ mod tests {
     use super::*;
     use std::net::Ipv4Addr;
 
-    const LIMITS: Limits = Limits {
+    const LIMITS: PlaceLimits = PlaceLimits {
         pending: 8,
         pending_per_address: 3,
         admitted: 4,

@@ -1,5 +1,5 @@
 //! Connections: a bounded number of them, none of which can hold the server up or stay for ever without a word.
-use super::places::{Answering, Limits, Place, Places};
+use super::places::{Answering, Place, PlaceLimits, Places};
 use axum::{
     Router,
     body::{Body, Bytes, HttpBody},
@@ -130,7 +130,7 @@ pub(super) fn start(
     #[cfg(target_os = "linux")]
     rustix::net::sockopt::set_socket_send_buffer_size(&listener, SEND_BUFFER)?;
     let address = listener.local_addr()?;
-    let places = Places::new(Limits {
+    let places = Places::new(PlaceLimits {
         pending: PENDING,
         pending_per_address: PENDING_PER_ADDRESS,
         admitted,

@@ -11,7 +11,7 @@ use indicatif::MultiProgress;
 use mattebox_core::frame::CameraId;
 use mattebox_kafka::{
     KafkaError,
-    dead_letters::{DeadLetters, Found, Place, Plan},
+    dead_letters::{DeadLetterPosition, DeadLetters, FoundDeadLetter, RetryPlan},
     letters,
 };
 use mattebox_store::pending::write_file;
@@ -63,7 +63,7 @@ struct Choice {
 }
 
 impl Choice {
-    fn takes(&self, found: &Found) -> bool {
+    fn takes(&self, found: &FoundDeadLetter) -> bool {
         self.code
             .as_ref()
             .is_none_or(|code| found.header(letters::CODE) == *code)
@@ -94,7 +94,7 @@ struct ShowArgs {
     settings: Settings<LettersLayer>,
     /// Where it lies, as the list tells
     #[arg(value_name = "PARTITION:OFFSET")]
-    place: Place,
+    place: DeadLetterPosition,
     /// Write its value to this file, or with - to standard output and nothing else
     #[arg(long, value_name = "FILE")]
     value: Option<PathBuf>,
@@ -111,7 +111,7 @@ struct RedriveArgs {
     choice: Choice,
     /// Those of this partition from this offset on, even if they were sent before
     #[arg(long, value_name = "PARTITION:OFFSET")]
-    from: Option<Place>,
+    from: Option<DeadLetterPosition>,
     /// At most so many
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
@@ -201,7 +201,7 @@ fn list(dead: &DeadLetters, args: &ListArgs) -> anyhow::Result<ExitCode> {
 
 /// What the list tells of a letter.
 struct Row {
-    place: Place,
+    place: DeadLetterPosition,
     time_ms: Option<i64>,
     key: String,
     code: String,
@@ -214,7 +214,7 @@ struct Row {
 }
 
 impl Row {
-    fn new(found: &Found) -> Self {
+    fn new(found: &FoundDeadLetter) -> Self {
         Row {
             place: found.place(),
             time_ms: found.record.timestamp().to_millis(),
@@ -360,10 +360,10 @@ fn show(dead: &DeadLetters, args: &ShowArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn redrive(dead: &DeadLetters, args: &RedriveArgs) -> anyhow::Result<ExitCode> {
-    let takes = |found: &Found| args.choice.takes(found);
+    let takes = |found: &FoundDeadLetter| args.choice.takes(found);
     let all = args.choice.code.is_none() && args.choice.camera.is_none();
-    let wanted: Option<&dyn Fn(&Found) -> bool> = if all { None } else { Some(&takes) };
-    let done = dead.redrive(&Plan {
+    let wanted: Option<&dyn Fn(&FoundDeadLetter) -> bool> = if all { None } else { Some(&takes) };
+    let done = dead.redrive(&RetryPlan {
         wanted,
         from: args.from,
         limit: args.limit,

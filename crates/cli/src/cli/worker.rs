@@ -121,7 +121,7 @@ fn show(style: ProgressStyle, counters: &WorkerCounters, screen: &MultiProgress,
         for (_, camera) in counters.cameras() {
             latencies.merge(&camera.frames.times());
         }
-        vec![progress::Row {
+        vec![progress::ProgressRow {
             name: "all cameras".to_owned(),
             progress: counters.progress(),
             latencies,

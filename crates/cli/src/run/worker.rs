@@ -9,7 +9,7 @@ use crate::config::output_choice::MATTES;
 use image::RgbImage;
 use mattebox_core::compose::Composed;
 use mattebox_engine::{
-    Engine, Frame, FrameOutcome, FramePicture, FrameProcessor, FrameSettings, MattedFrame,
+    Engine, FrameInput, FrameOutcome, FramePicture, FrameProcessor, FrameSettings, MattedFrame,
     StartError,
     events::{Event, FrameFailed, FrameMatted, FrameSkipped, FrameWritten},
     metrics::SkipReason,
@@ -100,7 +100,7 @@ impl<'a> FrameWorker<'a> {
             shared.queues.done(id);
             return;
         }
-        let frame = Frame {
+        let frame = FrameInput {
             settings: &settings,
             picture: FramePicture::Decoded(&picture),
             time,

@@ -30,7 +30,7 @@ const STALLED_INTERVALS: f64 = 3.0;
 
 /// How a camera is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum Liveness {
     /// Its first frame has not come yet.
     Connecting,
     /// Frames come.
@@ -45,26 +45,26 @@ pub enum State {
     Ended,
 }
 
-impl State {
+impl Liveness {
     /// All of them.
-    pub const ALL: [State; 6] = [
-        State::Connecting,
-        State::Live,
-        State::Stalled,
-        State::Reconnecting,
-        State::Failed,
-        State::Ended,
+    pub const ALL: [Liveness; 6] = [
+        Liveness::Connecting,
+        Liveness::Live,
+        Liveness::Stalled,
+        Liveness::Reconnecting,
+        Liveness::Failed,
+        Liveness::Ended,
     ];
 
     /// Its name in JSON and metrics.
     pub fn name(self) -> &'static str {
         match self {
-            State::Connecting => "connecting",
-            State::Live => "live",
-            State::Stalled => "stalled",
-            State::Reconnecting => "reconnecting",
-            State::Failed => "failed",
-            State::Ended => "ended",
+            Liveness::Connecting => "connecting",
+            Liveness::Live => "live",
+            Liveness::Stalled => "stalled",
+            Liveness::Reconnecting => "reconnecting",
+            Liveness::Failed => "failed",
+            Liveness::Ended => "ended",
         }
     }
 }
@@ -73,7 +73,7 @@ impl State {
 #[derive(Debug, Clone)]
 pub struct Standing {
     /// How it is doing.
-    pub state: State,
+    pub state: Liveness,
     /// Since when.
     pub since: SystemTime,
     /// Why, where somebody knows.
@@ -389,34 +389,34 @@ impl Camera {
     pub fn standing(&self) -> Standing {
         let Since { condition, since } = self.status.get();
         let stands = |state, why| Standing { state, since, why };
-        let waits = |why: &str| stands(State::Connecting, Some(why.to_owned()));
+        let waits = |why: &str| stands(Liveness::Connecting, Some(why.to_owned()));
         let latest = self.latest();
         let is_live = latest.is_some_and(|latest| latest.at.elapsed() <= self.stalled_after());
         if let Some(rejected) = self.why_rejected(latest).filter(|_| !is_live) {
             return Standing {
-                state: State::Stalled,
+                state: Liveness::Stalled,
                 since: latest.map_or(rejected.since, |latest| latest.time),
                 why: Some(rejected.why),
             };
         }
         match condition {
             Condition::Connecting => waits("its source has not answered yet"),
-            Condition::Unreached { why } => stands(State::Connecting, Some(why)),
-            Condition::Lost { why } => stands(State::Reconnecting, Some(why)),
-            Condition::Failed { why } => stands(State::Failed, Some(why)),
-            Condition::Ended => stands(State::Ended, None),
+            Condition::Unreached { why } => stands(Liveness::Connecting, Some(why)),
+            Condition::Lost { why } => stands(Liveness::Reconnecting, Some(why)),
+            Condition::Failed { why } => stands(Liveness::Failed, Some(why)),
+            Condition::Ended => stands(Liveness::Ended, None),
             Condition::Open => match latest {
                 None => waits("its source is open, and no frame has come yet"),
                 Some(latest) if !is_live => {
                     let why = Some("no frame comes".to_owned());
                     Standing {
-                        state: State::Stalled,
+                        state: Liveness::Stalled,
                         since: latest.time,
                         why,
                     }
                 }
                 Some(latest) => Standing {
-                    state: State::Live,
+                    state: Liveness::Live,
                     since: latest.resumed.map_or(since, |at| at.max(since)),
                     why: None,
                 },

@@ -260,7 +260,7 @@ impl Previews {
     }
 
     /// Encodes what was offered last, for those who look.
-    pub(super) fn encode(&self, tools: &mut Tools) {
+    pub(super) fn encode(&self, tools: &mut PreviewTools) {
         let Some(copied) = lock(&self.offered).take() else {
             return;
         };
@@ -311,15 +311,15 @@ impl Previews {
 }
 
 /// What the encoding thread works with.
-pub(super) struct Tools {
+pub(super) struct PreviewTools {
     jpeg: JpegEncoder,
     gray: Encoder,
     bytes: Vec<u8>,
 }
 
-impl Default for Tools {
+impl Default for PreviewTools {
     fn default() -> Self {
-        Tools {
+        PreviewTools {
             jpeg: JpegEncoder::new(JPEG_QUALITY),
             gray: Encoder::new(ImageFormat::Jpeg, JPEG_QUALITY),
             bytes: Vec::new(),
@@ -327,7 +327,7 @@ impl Default for Tools {
     }
 }
 
-impl Tools {
+impl PreviewTools {
     /// JPEG cannot be transparent: what is shows a checkerboard.
     fn composed(&mut self, picture: &Composed, max_width: u32) -> Result<Bytes, EncodeError> {
         match picture {
@@ -415,7 +415,7 @@ mod tests {
         let previews = Previews::default();
         assert!(offer(&previews, 0));
         assert!(!offer(&previews, 1), "less than a second later");
-        previews.encode(&mut Tools::default());
+        previews.encode(&mut PreviewTools::default());
         assert_eq!(middle(&previews, View::Tile).0, TILE_WIDTH);
         assert!(
             previews.newest(View::Raw).is_none() && previews.newest(View::Matte).is_none(),
@@ -429,7 +429,7 @@ mod tests {
         let previews = Arc::new(Previews::default());
         View::ALL.into_iter().for_each(|view| want(&previews, view));
         assert!(offer(&previews, 0) && offer(&previews, 1));
-        previews.encode(&mut Tools::default());
+        previews.encode(&mut PreviewTools::default());
         let near = |(_, [r, g, b]): (u32, [u8; 3]), want: [u8; 3]| {
             [r, g, b].iter().zip(want).all(|(a, b)| a.abs_diff(b) < 8)
         };
@@ -463,7 +463,7 @@ mod tests {
                 for number in 2..5 {
                     assert!(offer(&previews, number));
                 }
-                previews.encode(&mut Tools::default());
+                previews.encode(&mut PreviewTools::default());
             };
             futures_util::future::join(viewer.next(), frames).await.0
         });

@@ -2,7 +2,7 @@
 use super::{
     camera::{Camera, Introduction},
     faults::Faults,
-    preview::Tools,
+    preview::PreviewTools,
     preview_queue::PreviewQueue,
 };
 use crossbeam_channel::{Receiver, RecvTimeoutError};
@@ -130,7 +130,7 @@ impl CameraRegistry {
     }
 
     fn work(&self) {
-        let mut tools = Tools::default();
+        let mut tools = PreviewTools::default();
         let mut next = Instant::now();
         loop {
             match self
@@ -162,7 +162,7 @@ mod tests {
     use crate::{
         FrameSettings,
         cameras::{
-            camera::{Holds, State},
+            camera::{Holds, Liveness},
             preview::{View, Viewer},
         },
         metrics::FrameCounters,
@@ -215,20 +215,24 @@ mod tests {
         let registry = Arc::new(CameraRegistry::default());
         registry.open().unwrap();
         let camera = camera(&registry, "a");
-        assert_eq!(camera.standing().state, State::Connecting);
+        assert_eq!(camera.standing().state, Liveness::Connecting);
         camera.status.set(Condition::Open);
-        assert_eq!(camera.standing().state, State::Connecting, "no frame yet");
+        assert_eq!(
+            camera.standing().state,
+            Liveness::Connecting,
+            "no frame yet"
+        );
         offer(&camera, 0);
-        assert_eq!(camera.standing().state, State::Live);
+        assert_eq!(camera.standing().state, Liveness::Live);
         thread::sleep(Duration::from_millis(2100));
-        assert_eq!(camera.standing().state, State::Stalled);
+        assert_eq!(camera.standing().state, Liveness::Stalled);
         camera.status.set(Condition::Lost {
             why: "refused".to_owned(),
         });
         let standing = camera.standing();
         assert_eq!(
             (standing.state, standing.why.as_deref()),
-            (State::Reconnecting, Some("refused"))
+            (Liveness::Reconnecting, Some("refused"))
         );
     }
 
@@ -241,15 +245,15 @@ mod tests {
         let standing = camera.standing();
         assert_eq!(
             (standing.state, standing.why.as_deref()),
-            (State::Stalled, Some("a dead letter (not-jpeg)"))
+            (Liveness::Stalled, Some("a dead letter (not-jpeg)"))
         );
         camera.status.set(Condition::Open);
         offer(&camera, 0);
-        assert_eq!(camera.standing().state, State::Live);
+        assert_eq!(camera.standing().state, Liveness::Live);
         camera.note_rejected("a dead letter (not-jpeg)");
         assert_eq!(
             camera.standing().state,
-            State::Live,
+            Liveness::Live,
             "frames come beside it"
         );
         assert_eq!(camera.errors().len(), 1);

@@ -49,7 +49,7 @@ struct Second {
 
 /// The counts at one moment, and the latencies so far.
 #[derive(Debug)]
-struct Counted {
+struct TrendPoint {
     at: f64,
     counts: FrameCounts,
     times: Times,
@@ -58,7 +58,7 @@ struct Counted {
 /// Collects the counts of a camera once a second.
 #[derive(Debug, Default)]
 pub struct Trend {
-    last: Option<Counted>,
+    last: Option<TrendPoint>,
     seconds: VecDeque<Second>,
     /// How long frames took in each of the last [`NOW`] seconds.
     times: VecDeque<Times>,
@@ -94,7 +94,7 @@ impl Trend {
                 self.times.pop_front();
             }
         }
-        self.last = Some(Counted { at, counts, times });
+        self.last = Some(TrendPoint { at, counts, times });
     }
 
     /// The last counts.

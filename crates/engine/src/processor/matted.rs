@@ -1,6 +1,6 @@
 //! A frame whose matte is known, as the caller gets it.
 use super::{
-    Rejection, Step,
+    ProcessorStep, Rejection,
     still_files::StillFiles,
     tools::{Blank, ToolKey, Tools},
 };
@@ -15,7 +15,7 @@ const MAX_BLANKS: usize = 4;
 /// is not looked at costs nothing, nor does a picture.
 pub struct MattedFrame<'a> {
     tools: &'a mut Tools,
-    step: Step<'a>,
+    step: ProcessorStep<'a>,
     picture: &'a RgbImage,
     background: Background,
     /// The settings name one background for all frames: files may be used again. Both caches
@@ -36,7 +36,7 @@ struct Still<'a> {
 impl<'a> MattedFrame<'a> {
     pub(super) fn new(
         tools: &'a mut Tools,
-        step: Step<'a>,
+        step: ProcessorStep<'a>,
         picture: &'a RgbImage,
         background: Background,
         is_fixed: bool,

@@ -83,7 +83,7 @@ pub enum FramePicture<'a> {
 }
 
 /// A frame, and what the engine needs to know to process it.
-pub struct Frame<'a, S: StateAccess> {
+pub struct FrameInput<'a, S: StateAccess> {
     /// What is asked of it.
     pub settings: &'a Arc<FrameSettings>,
     /// Its picture.
@@ -204,7 +204,7 @@ impl FrameProcessor {
     /// Processes a frame; `finish` gets it when its matte is known. A panic in either is contained.
     pub fn process<S: StateAccess, R>(
         &mut self,
-        mut frame: Frame<'_, S>,
+        mut frame: FrameInput<'_, S>,
         finish: impl FnOnce(&mut MattedFrame<'_>) -> R,
     ) -> FrameOutcome<R> {
         match self.work.run(|work| work.process(&mut frame, finish)) {
@@ -332,7 +332,7 @@ impl Work {
 
     fn process<S: StateAccess, R>(
         &mut self,
-        frame: &mut Frame<'_, S>,
+        frame: &mut FrameInput<'_, S>,
         finish: impl FnOnce(&mut MattedFrame<'_>) -> R,
     ) -> Result<R, Rejection> {
         let settings = frame.settings;
@@ -352,7 +352,7 @@ impl Work {
                 &own
             }
         };
-        let step = Step {
+        let step = ProcessorStep {
             clock: &self.engine.clock.clone(),
             span: frame.span,
         };
@@ -415,12 +415,12 @@ impl Work {
 
 /// Where the time of a frame's steps is counted.
 #[derive(Clone, Copy)]
-struct Step<'a> {
+struct ProcessorStep<'a> {
     clock: &'a StageClock,
     span: &'a Span,
 }
 
-impl Step<'_> {
+impl ProcessorStep<'_> {
     fn run<T>(&self, stage: Stage, work: impl FnOnce() -> T) -> T {
         self.clock.trace(self.span, stage, work)
     }

@@ -30,7 +30,7 @@ const MAX_GLIMPSES: usize = 4096;
 pub struct StillFiles {
     /// Other in every process, so that it is hard to prepare pictures with the same hash.
     seed: u64,
-    files: Mutex<Files>,
+    files: Mutex<StillFileSlots>,
 }
 
 /// Everything that a file depends on, as 128 bits.
@@ -38,7 +38,7 @@ pub struct StillFiles {
 pub(super) struct StillKey(u128);
 
 #[derive(Debug, Default)]
-struct Files {
+struct StillFileSlots {
     bytes: usize,
     /// What the last still frames looked like: a file is kept for a frame that looks like one of
     /// them, so that noise costs next to nothing.
@@ -110,12 +110,12 @@ impl StillFiles {
         }
     }
 
-    fn files(&self) -> MutexGuard<'_, Files> {
+    fn files(&self) -> MutexGuard<'_, StillFileSlots> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Files {
+impl StillFileSlots {
     /// Whether a frame looked like this before.
     fn saw(&mut self, glimpse: u64) -> bool {
         if self.glimpses.contains(&glimpse) {

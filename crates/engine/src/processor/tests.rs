@@ -29,8 +29,8 @@ fn frame<'a, S: StateAccess>(
     picture: FramePicture<'a>,
     state: S,
     span: &'a Span,
-) -> Frame<'a, S> {
-    Frame {
+) -> FrameInput<'a, S> {
+    FrameInput {
         settings,
         picture,
         time: Timestamp(0),
@@ -40,7 +40,7 @@ fn frame<'a, S: StateAccess>(
     }
 }
 
-fn file(processor: &mut FrameProcessor, frame: Frame<'_, &mut MatteState>) -> Vec<u8> {
+fn file(processor: &mut FrameProcessor, frame: FrameInput<'_, &mut MatteState>) -> Vec<u8> {
     processor
         .process(frame, |matted| matted.encode().map(<[u8]>::to_vec))
         .into_result()

@@ -176,7 +176,7 @@ enum Chain<S> {
     Taken(Vec<Barrier<S>>),
 }
 
-struct Queue<F: QueuedFrame> {
+struct CameraQueue<F: QueuedFrame> {
     settings: QueueSettings,
     waiting: VecDeque<Slot<F>>,
     chain: Chain<F::State>,
@@ -200,7 +200,7 @@ struct Queue<F: QueuedFrame> {
     pushing: usize,
 }
 
-impl<F: QueuedFrame> State<F> {
+impl<F: QueuedFrame> QueuesState<F> {
     /// Whose turn it is: in the order in which frames came, or, where turns were in vain, of those
     /// with a frame the camera that was not served for longest.
     fn next_ready(&mut self) -> Option<QueueId> {
@@ -215,7 +215,7 @@ impl<F: QueuedFrame> State<F> {
     }
 }
 
-impl<F: QueuedFrame> Queue<F> {
+impl<F: QueuedFrame> CameraQueue<F> {
     fn tell_pushing(&self) {
         if self.pushing > 0 {
             self.space.notify_all();
@@ -255,8 +255,8 @@ impl<F: QueuedFrame> Queue<F> {
     }
 }
 
-struct State<F: QueuedFrame> {
-    queues: HashMap<QueueId, Queue<F>>,
+struct QueuesState<F: QueuedFrame> {
+    queues: HashMap<QueueId, CameraQueue<F>>,
     next_id: u64,
     /// Queues with a frame that can be processed now, in turn.
     ready: VecDeque<QueueId>,
@@ -278,7 +278,7 @@ struct State<F: QueuedFrame> {
 
 /// The queues of all cameras, shared by those who bring frames and those who process them.
 pub struct CameraQueues<F: QueuedFrame> {
-    state: Mutex<State<F>>,
+    state: Mutex<QueuesState<F>>,
     lifetime: Lifetime,
     /// There may be work for a thread, or the end.
     work: Condvar,
@@ -298,7 +298,7 @@ impl<F: QueuedFrame> CameraQueues<F> {
     /// Without cameras.
     pub fn new(lifetime: Lifetime) -> Self {
         CameraQueues {
-            state: Mutex::new(State {
+            state: Mutex::new(QueuesState {
                 queues: HashMap::new(),
                 turns: 0,
                 ranks: false,
@@ -318,7 +318,7 @@ impl<F: QueuedFrame> CameraQueues<F> {
     }
 
     /// A panic elsewhere leaves the queues as they were between two operations: they stay usable.
-    fn lock(&self) -> MutexGuard<'_, State<F>> {
+    fn lock(&self) -> MutexGuard<'_, QueuesState<F>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -328,7 +328,7 @@ impl<F: QueuedFrame> CameraQueues<F> {
         let id = QueueId(all.next_id);
         all.next_id += 1;
         all.running += 1;
-        let queue = Queue {
+        let queue = CameraQueue {
             settings,
             waiting: VecDeque::new(),
             chain: Chain::Free(Box::new(state)),
@@ -444,7 +444,7 @@ impl<F: QueuedFrame> CameraQueues<F> {
         }
     }
 
-    fn next_turn(&self, all: &mut State<F>) -> Option<Turn<'_, F>> {
+    fn next_turn(&self, all: &mut QueuesState<F>) -> Option<Turn<'_, F>> {
         loop {
             let id = all.next_ready()?;
             let turn = all.turns;
@@ -627,7 +627,10 @@ impl<F: QueuedFrame> CameraQueues<F> {
 
     /// Whether the camera has ended and a thread has taken its last frame.
     pub fn is_taken(&self, id: QueueId) -> bool {
-        self.lock().queues.get(&id).is_none_or(Queue::is_through)
+        self.lock()
+            .queues
+            .get(&id)
+            .is_none_or(CameraQueue::is_through)
     }
 
     /// Waits until every camera has ended and its last frame is done, or until
@@ -643,7 +646,7 @@ impl<F: QueuedFrame> CameraQueues<F> {
     }
 
     /// Lists a queue whose first frame can be processed or prepared now.
-    fn list(&self, all: &mut State<F>, id: QueueId) {
+    fn list(&self, all: &mut QueuesState<F>, id: QueueId) {
         let Some(queue) = all.queues.get_mut(&id) else {
             return;
         };
@@ -658,20 +661,20 @@ impl<F: QueuedFrame> CameraQueues<F> {
         }
     }
 
-    fn tell_idle(&self, all: &State<F>) {
+    fn tell_idle(&self, all: &QueuesState<F>) {
         if all.idle > 0 {
             self.work.notify_one();
         }
     }
 
-    fn tell_watching(&self, all: &State<F>) {
+    fn tell_watching(&self, all: &QueuesState<F>) {
         if all.watching > 0 {
             self.progress.notify_all();
         }
     }
 
     /// A queue has ended and holds no frame any more.
-    fn one_less(&self, all: &mut State<F>) {
+    fn one_less(&self, all: &mut QueuesState<F>) {
         all.running -= 1;
         if all.running == 0 {
             self.work.notify_all();
@@ -679,7 +682,7 @@ impl<F: QueuedFrame> CameraQueues<F> {
     }
 }
 
-impl<F: QueuedFrame> Queue<F> {
+impl<F: QueuedFrame> CameraQueue<F> {
     /// Puts a frame behind the others and takes the oldest away. `None`: it was being prepared.
     fn replace_oldest(&mut self, frame: F) -> Option<F> {
         // What a thread prepares is as good as taken; the one behind it is the oldest then.
@@ -736,7 +739,7 @@ impl<F: QueuedFrame> Queue<F> {
     }
 }
 
-impl<F: QueuedFrame> State<F> {
+impl<F: QueuedFrame> QueuesState<F> {
     /// The first frame of a camera whose state is away.
     fn next_ahead(&mut self) -> Option<(QueueId, F)> {
         loop {

@@ -293,7 +293,7 @@ fn action() -> impl Strategy<Value = Action> {
 
 /// The same in the plainest way: every queue is looked at for every frame.
 #[derive(Default)]
-struct Model {
+struct QueueModel {
     waiting: [VecDeque<Numbered>; 4],
     segmenting: [bool; 4],
     in_flight: [usize; 4],
@@ -301,7 +301,7 @@ struct Model {
     order: Vec<usize>,
 }
 
-impl Model {
+impl QueueModel {
     fn is_ready(&self, camera: usize) -> bool {
         self.in_flight[camera] < 2
             && self.waiting[camera]
@@ -342,7 +342,7 @@ proptest! {
         let ids = [(); 4].map(|()| {
             queues.open(settings(3, 2, WhenFull::DropOldest), MatteState::default())
         });
-        let mut model = Model::default();
+        let mut model = QueueModel::default();
         let mut in_hand = VecDeque::new();
         for (number, action) in actions.into_iter().enumerate() {
             match action {

@@ -5,7 +5,7 @@ use super::{
     events::{FrameLate, FrameUnreadable, SourceReopened},
     pace::{Due, Pace},
     rate::Rate,
-    shared::Shared,
+    shared::PublisherContext,
 };
 use crate::settings::CameraSettings;
 use image::RgbImage;
@@ -46,7 +46,7 @@ const MANY_LATE: u64 = 10 * LATE_WEIGHT;
 
 /// One camera of the process.
 pub(super) struct Capture<'a> {
-    shared: &'a Shared,
+    shared: &'a PublisherContext,
     index: usize,
     settings: &'a CameraSettings,
     what: &'a CameraSource,
@@ -76,7 +76,7 @@ enum End {
 }
 
 /// A picture as JPEG.
-struct Taken {
+struct CapturedFrame {
     jpeg: Vec<u8>,
     width: u32,
     height: u32,
@@ -97,7 +97,7 @@ enum Refused {
 
 impl<'a> Capture<'a> {
     pub(super) fn new(
-        shared: &'a Shared,
+        shared: &'a PublisherContext,
         index: usize,
         settings: &'a CameraSettings,
         stop: &'a Stop,
@@ -249,7 +249,7 @@ impl<'a> Capture<'a> {
                         height,
                         ..
                     } = jpeg;
-                    Ok(Taken {
+                    Ok(CapturedFrame {
                         jpeg: bytes.clone(),
                         width: *width,
                         height: *height,
@@ -272,7 +272,7 @@ impl<'a> Capture<'a> {
     }
 
     /// A picture as the JPEG that is published.
-    fn encode(&mut self, picture: &RgbImage) -> Result<Taken, Refused> {
+    fn encode(&mut self, picture: &RgbImage) -> Result<CapturedFrame, Refused> {
         let mut jpeg = Vec::new();
         self.encoder
             .encode(picture, &mut jpeg)
@@ -280,7 +280,7 @@ impl<'a> Capture<'a> {
                 reason: "not-encoded",
                 problem: error.to_string(),
             })?;
-        Ok(Taken {
+        Ok(CapturedFrame {
             jpeg,
             width: picture.width(),
             height: picture.height(),
@@ -290,7 +290,11 @@ impl<'a> Capture<'a> {
 
     /// Decodes what can be decoded of a picture that cannot be published as it is, and encodes that. Of one that is cut off it is what is there,
     /// as where FFmpeg decodes.
-    fn encode_again(&mut self, jpeg: &Jpeg, oddity: Option<JpegOddity>) -> Result<Taken, Refused> {
+    fn encode_again(
+        &mut self,
+        jpeg: &Jpeg,
+        oddity: Option<JpegOddity>,
+    ) -> Result<CapturedFrame, Refused> {
         let refuse = |problem: String, reason| Refused::Picture { reason, problem };
         if oddity == Some(JpegOddity::TooLong) {
             return Err(refuse(JpegOddity::TooLong.to_string(), "picture-too-large"));
@@ -339,7 +343,7 @@ impl<'a> Capture<'a> {
         mut source: Box<dyn Source<P>>,
         info: SourceInfo,
         mut rate: Rate,
-        mut take: impl FnMut(&mut Self, &P) -> Result<Taken, Refused>,
+        mut take: impl FnMut(&mut Self, &P) -> Result<CapturedFrame, Refused>,
     ) -> End {
         let expected = info
             .frames
@@ -465,8 +469,8 @@ impl<'a> Capture<'a> {
     }
 
     /// Puts a frame into the queue of its camera. False if nothing more is wanted.
-    fn give(&mut self, taken: Taken, time: Timestamp, moment: Instant, span: Span) -> bool {
-        let Taken {
+    fn give(&mut self, taken: CapturedFrame, time: Timestamp, moment: Instant, span: Span) -> bool {
+        let CapturedFrame {
             jpeg,
             width,
             height,

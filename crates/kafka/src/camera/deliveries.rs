@@ -1,5 +1,5 @@
 //! What the broker answers: each frame that it has, and each that it refuses.
-use super::{events::FramePublished, shared::Shared};
+use super::{events::FramePublished, shared::PublisherContext};
 use crate::{
     client::{self, LastFailure},
     reason,
@@ -36,12 +36,12 @@ pub(super) struct Sent {
 }
 
 /// Counts what the client reports, on the client's own thread.
-pub(super) struct Deliveries {
-    pub(super) shared: Arc<Shared>,
+pub(super) struct PublishDeliveries {
+    pub(super) shared: Arc<PublisherContext>,
     pub(super) failure: LastFailure,
 }
 
-impl ClientContext for Deliveries {
+impl ClientContext for PublishDeliveries {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
         client::log(level, fac, message);
         self.failure.note(fac, message);
@@ -63,7 +63,7 @@ impl ClientContext for Deliveries {
     fn stats(&self, _: Statistics) {}
 }
 
-impl ProducerContext<NoCustomPartitioner> for Deliveries {
+impl ProducerContext<NoCustomPartitioner> for PublishDeliveries {
     type DeliveryOpaque = Box<Sent>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, sent: Box<Sent>) {
@@ -99,7 +99,7 @@ impl ProducerContext<NoCustomPartitioner> for Deliveries {
     }
 }
 
-impl Shared {
+impl PublisherContext {
     /// Counts a frame that is not published, and says why, if that is news.
     pub(super) fn refused(&self, camera: usize, span: &Span, error: &ClientError) {
         let known = &self.cameras[camera];

@@ -1,5 +1,5 @@
 //! The metrics of `mattebox camera`, and why it is not ready.
-use super::{counters::CaptureCounters, shared::Shared};
+use super::{counters::CaptureCounters, shared::PublisherContext};
 use mattebox_engine::metrics::{Family, Monitor, Samples, common, frames, monitor};
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
@@ -34,7 +34,7 @@ pub static FAMILIES: [&Family; 6] = [
     &common::TROUBLES,
 ];
 
-pub(super) fn monitor(shared: &Arc<Shared>) -> Monitor {
+pub(super) fn monitor(shared: &Arc<PublisherContext>) -> Monitor {
     let asked = shared.clone();
     let monitor = Monitor::new("camera", move || reasons(&asked));
     let counted = shared.clone();
@@ -53,7 +53,7 @@ pub(super) fn monitor(shared: &Arc<Shared>) -> Monitor {
     monitor
 }
 
-fn reasons(shared: &Shared) -> Vec<String> {
+fn reasons(shared: &PublisherContext) -> Vec<String> {
     let counters = || shared.cameras.iter().map(|camera| &camera.counters);
     let has_begun = counters().any(|counters| counters.frames.counts().written > 0);
     let failures = counters().filter_map(|counters| counters.failure());

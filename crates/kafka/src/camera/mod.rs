@@ -58,7 +58,7 @@ use mattebox_engine::{
 use publisher::Publisher;
 use rdkafka::admin::AdminClient;
 use report::{PublishReport, PublishTimes};
-use shared::{Known, Shared};
+use shared::{PublisherCamera, PublisherContext};
 use sizes::Sizes;
 use std::{
     collections::HashMap,
@@ -80,7 +80,7 @@ pub struct Camera {
     abort: Stop,
     sizes: Sizes,
     partitions: i32,
-    shared: Arc<Shared>,
+    shared: Arc<PublisherContext>,
     admin: AdminClient<Context>,
 }
 
@@ -105,13 +105,13 @@ impl Camera {
             },
         };
         let queues = CameraQueues::new(Lifetime::Cameras);
-        let known = |camera: &CameraId| Known {
+        let known = |camera: &CameraId| PublisherCamera {
             camera: camera.clone(),
             counters: Arc::new(CaptureCounters::new(camera)),
             queue: queues.open(queue, Default::default()),
             session: record::session(camera),
         };
-        let shared = Shared {
+        let shared = PublisherContext {
             cameras: settings.cameras.iter().map(|c| known(&c.camera)).collect(),
             queues,
             bootstrap: broker.bootstrap.clone(),
@@ -201,7 +201,7 @@ impl Camera {
 }
 
 /// When `stop` is asked for, no more frames are taken; at an abort, those that wait are dropped.
-fn end_at(stop: &Stop, abort: &Stop, shared: &Arc<Shared>) {
+fn end_at(stop: &Stop, abort: &Stop, shared: &Arc<PublisherContext>) {
     let at_stop = shared.clone();
     stop.on_stop(move || at_stop.queues.end_all());
     let at_abort = shared.clone();

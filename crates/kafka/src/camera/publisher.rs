@@ -1,9 +1,9 @@
 //! The one thread that hands the frames of all cameras to the client, in turn, each with its number.
 use super::{
-    deliveries::{Deliveries, Sent},
+    deliveries::{PublishDeliveries, Sent},
     encoded::Encoded,
     record::Body,
-    shared::Shared,
+    shared::PublisherContext,
     sizes::Sizes,
 };
 use crate::{
@@ -40,9 +40,9 @@ const MOST_KIB: &str = "262144";
 /// Publishes the frames that wait.
 pub(super) struct Publisher<'a> {
     settings: &'a CameraSettings,
-    shared: Arc<Shared>,
+    shared: Arc<PublisherContext>,
     sizes: Sizes,
-    producer: ThreadedProducer<Deliveries>,
+    producer: ThreadedProducer<PublishDeliveries>,
     /// Each camera's next frame number. A number is given when the client takes the frame, so that frames dropped before leave no gap.
     next: Vec<u64>,
     scratch: Vec<u8>,
@@ -54,7 +54,7 @@ pub(super) struct Publisher<'a> {
 impl<'a> Publisher<'a> {
     pub(super) fn new(
         settings: &'a CameraSettings,
-        shared: Arc<Shared>,
+        shared: Arc<PublisherContext>,
         sizes: Sizes,
         next: Vec<u64>,
         admin: AdminClient<Context>,
@@ -215,9 +215,9 @@ pub(super) fn wanted(settings: &CameraSettings) -> Wanted<'_> {
 
 fn producer(
     settings: &CameraSettings,
-    shared: &Arc<Shared>,
+    shared: &Arc<PublisherContext>,
     sizes: &Sizes,
-) -> Result<ThreadedProducer<Deliveries>, KafkaError> {
+) -> Result<ThreadedProducer<PublishDeliveries>, KafkaError> {
     let most = sizes.of_client().to_string();
     let batch = sizes.batch().to_string();
     let config = settings.broker.client(&[
@@ -242,7 +242,7 @@ fn producer(
         ("topic.metadata.refresh.interval.ms", "30000"),
     ]);
     config
-        .create_with_context(Deliveries {
+        .create_with_context(PublishDeliveries {
             shared: shared.clone(),
             failure: LastFailure::default(),
         })

@@ -1,5 +1,5 @@
 //! The summary at the end: lines or tables for people, JSON for machines.
-use super::shared::Shared;
+use super::shared::PublisherContext;
 use mattebox_engine::{
     latency::{LatencyReport, Times},
     metrics::FrameCounts,
@@ -77,7 +77,7 @@ pub(super) struct PublishTimes {
 }
 
 impl PublishReport {
-    pub(super) fn new(topic: &str, shared: &Shared, measured: &PublishTimes) -> Self {
+    pub(super) fn new(topic: &str, shared: &PublisherContext, measured: &PublishTimes) -> Self {
         let elapsed_s = measured.elapsed.as_secs_f64().max(1e-9);
         let mut latencies = Times::default();
         let cameras: Vec<_> = shared

@@ -51,7 +51,7 @@ struct Backwards {
 
 /// What was found of a camera.
 #[derive(Debug, Clone, Copy)]
-struct Found {
+struct LastFrame {
     number: u64,
     /// The record's time in unix milliseconds.
     time: i64,
@@ -90,7 +90,7 @@ struct Search<'a> {
     consumer: BaseConsumer<Context>,
     cameras: &'a [CameraId],
     partitions: Vec<Backwards>,
-    found: HashMap<CameraId, Found>,
+    found: HashMap<CameraId, LastFrame>,
     records: u64,
     /// As many frames as the topic ever had.
     total: u64,
@@ -263,7 +263,7 @@ impl<'a> Search<'a> {
 
 /// Takes from a record what it says of one of the cameras.
 fn note(
-    found: &mut HashMap<CameraId, Found>,
+    found: &mut HashMap<CameraId, LastFrame>,
     partitions: &mut [Backwards],
     cameras: &[CameraId],
     record: &BorrowedMessage<'_>,
@@ -292,7 +292,7 @@ fn note(
     if let Some((camera, FrameNumber(number))) =
         position.filter(|(camera, _)| cameras.contains(camera))
     {
-        let best = found.entry(camera).or_insert(Found { number, time });
+        let best = found.entry(camera).or_insert(LastFrame { number, time });
         best.number = best.number.max(number);
         best.time = best.time.max(time);
     }

@@ -10,7 +10,7 @@ use std::sync::{Arc, atomic::AtomicBool};
 
 /// One camera, as all threads know it.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct PublisherCamera {
     pub(super) camera: CameraId,
     pub(super) counters: Arc<CaptureCounters>,
     /// The queue of its frames.
@@ -21,8 +21,8 @@ pub(super) struct Known {
 
 /// What all threads share.
 #[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) cameras: Vec<Known>,
+pub(super) struct PublisherContext {
+    pub(super) cameras: Vec<PublisherCamera>,
     /// The frames that wait to be published. Of a live camera the oldest goes when its queue is full.
     pub(super) queues: CameraQueues<Encoded>,
     pub(super) bootstrap: String,

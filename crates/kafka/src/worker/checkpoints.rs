@@ -58,7 +58,7 @@ pub(super) struct Checkpoint {
 }
 
 /// Gets the state of one camera at a checkpoint.
-pub(super) type Barrier = Box<dyn FnOnce(CameraState) + Send>;
+pub(super) type StateBarrier = Box<dyn FnOnce(CameraState) + Send>;
 
 impl Checkpoint {
     /// The offset that is committed: the first behind the checkpoint.
@@ -149,7 +149,7 @@ impl Checkpoints {
         &mut self,
         partition: &Partition,
         cameras: Vec<TouchedCamera>,
-        mut ask: impl FnMut(QueueId, Barrier),
+        mut ask: impl FnMut(QueueId, StateBarrier),
         told: impl Fn() + Clone + Send + 'static,
     ) {
         let Some(offsets) = self.partitions.get_mut(&partition.id()) else {
@@ -292,7 +292,7 @@ mod tests {
     }
 
     /// Puts a checkpoint and returns the barriers of its cameras.
-    fn put(checkpoints: &mut Checkpoints, of: &Partition, cameras: &[&str]) -> Vec<Barrier> {
+    fn put(checkpoints: &mut Checkpoints, of: &Partition, cameras: &[&str]) -> Vec<StateBarrier> {
         let mut barriers = Vec::new();
         let cameras = cameras.iter().map(|camera| touched(camera)).collect();
         checkpoints.put(of, cameras, |_, barrier| barriers.push(barrier), || {});
@@ -322,7 +322,7 @@ mod tests {
         let mut partition = partition(&[10]);
         partition.finish(10);
         let told = Arc::new(AtomicUsize::new(0));
-        let mut barriers: Vec<Barrier> = Vec::new();
+        let mut barriers: Vec<StateBarrier> = Vec::new();
         let tell = told.clone();
         checkpoints.put(
             &partition,

@@ -2,7 +2,7 @@
 use super::{
     job::{LogPosition, RejectedRecord},
     loop_event::LoopEvent,
-    shared::Shared,
+    shared::WorkerContext,
 };
 use crate::{
     KafkaError,
@@ -32,7 +32,7 @@ pub(super) struct DeadLetterProducer {
 impl DeadLetterProducer {
     pub(super) fn open(
         admin: Arc<AdminClient<Context>>,
-        shared: &Shared,
+        shared: &WorkerContext,
     ) -> Result<Self, KafkaError> {
         let settings = &shared.settings;
         let config = settings.broker.client(&[

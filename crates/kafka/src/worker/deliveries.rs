@@ -24,9 +24,9 @@ pub(super) type Delivered = (usize, Result<i64, ClientError>);
 
 /// Collects the broker's answers.
 #[derive(Clone, Default)]
-pub(super) struct Deliveries(Arc<Mutex<Vec<Delivered>>>);
+pub(super) struct ResultDeliveries(Arc<Mutex<Vec<Delivered>>>);
 
-impl Deliveries {
+impl ResultDeliveries {
     /// The context of a producer whose answers are collected here.
     pub(super) fn context(&self) -> OnDelivery<usize> {
         let answers = self.0.clone();

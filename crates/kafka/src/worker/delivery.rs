@@ -8,7 +8,7 @@ use super::{
     output::{Commit, DeadLetterFailed, DeadLetterTaken, Output, Reached},
     partition_range::PartitionRange,
     retries::{Attempt, Retries, Retry},
-    shared::Shared,
+    shared::WorkerContext,
 };
 use crate::KafkaError;
 use mattebox_core::frame::{CameraId, FrameNumber};
@@ -24,13 +24,13 @@ use std::{sync::Arc, time::Instant};
 
 /// The output, and the steps of it that failed.
 pub(super) struct Delivery {
-    shared: Arc<Shared>,
+    shared: Arc<WorkerContext>,
     output: Box<dyn Output>,
     retries: Retries,
 }
 
 impl Delivery {
-    pub(super) fn new(shared: Arc<Shared>, output: Box<dyn Output>) -> Self {
+    pub(super) fn new(shared: Arc<WorkerContext>, output: Box<dyn Output>) -> Self {
         Delivery {
             shared,
             output,

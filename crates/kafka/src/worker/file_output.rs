@@ -7,7 +7,7 @@ use super::{
     offset_committer::{CommitAnswer, CommitRequest, OffsetCommitter},
     output::{Commit, DeadLetterFailed, DeadLetterTaken, Output, Reached},
     partition_range::PartitionRange,
-    shared::Shared,
+    shared::WorkerContext,
     states::States,
 };
 use crate::{KafkaError, client::Context};
@@ -41,7 +41,7 @@ impl FileOutput {
         mut states: States,
         admin: Arc<AdminClient<Context>>,
         member: &Arc<GroupMember>,
-        shared: &Arc<Shared>,
+        shared: &Arc<WorkerContext>,
     ) -> Result<Self, KafkaError> {
         let settings = &shared.settings;
         let committer = OffsetCommitter::start(

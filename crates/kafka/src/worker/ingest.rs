@@ -2,8 +2,8 @@
 use super::{
     cameras::{MAX_CAMERAS, PartitionCameras, TouchedCamera},
     counters::CameraCounters,
-    job::{Job, LogPosition, Picture, QueuedRecord, RejectedRecord},
-    shared::Shared,
+    job::{Job, LogPosition, QueuedRecord, RecordPicture, RejectedRecord},
+    shared::WorkerContext,
 };
 use crate::KafkaError;
 use crate::record::{parent, value_bytes, with_record};
@@ -30,7 +30,7 @@ const CLOCK_TOLERANCE: Duration = Duration::from_millis(250);
 
 /// Reads records and knows the cameras of all partitions of the assignment.
 pub(super) struct Ingest {
-    shared: Arc<Shared>,
+    shared: Arc<WorkerContext>,
     partitions: HashMap<i32, PartitionCameras>,
 }
 
@@ -46,7 +46,7 @@ pub(super) enum Ingested {
 }
 
 impl Ingest {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+    pub(super) fn new(shared: Arc<WorkerContext>) -> Self {
         Ingest {
             shared,
             partitions: HashMap::new(),
@@ -88,7 +88,7 @@ impl Ingest {
     pub(super) fn queue_again(&mut self, job: Arc<Job>) {
         let known = self.partitions.get_mut(&job.position.partition);
         if let Some(queue) = known.and_then(|cameras| cameras.touch(&job.head.camera)) {
-            let picture = Picture::Encoded;
+            let picture = RecordPicture::Encoded;
             self.shared
                 .queues
                 .push(queue, QueuedRecord { job, picture });
@@ -253,7 +253,7 @@ impl Ingest {
         };
         let queued = QueuedRecord {
             job: Arc::new(job),
-            picture: Picture::Encoded,
+            picture: RecordPicture::Encoded,
         };
         Ok(match self.shared.queues.push(queue, queued) {
             Pushed::Replaced(oldest) => Ingested::Replaced(oldest.job),
@@ -316,7 +316,7 @@ mod tests {
         };
         let tracer = Tracer::open(None, "worker").unwrap();
         let (events, _) = crossbeam_channel::bounded(1);
-        let shared = Shared::new(settings, Arc::default(), tracer, events).unwrap();
+        let shared = WorkerContext::new(settings, Arc::default(), tracer, events).unwrap();
         let mut ingest = Ingest::new(Arc::new(shared));
         ingest.begin(0, "id".into());
         ingest

@@ -44,7 +44,7 @@ impl Job {
 #[derive(Debug)]
 pub(super) struct QueuedRecord {
     pub(super) job: Arc<Job>,
-    pub(super) picture: Picture,
+    pub(super) picture: RecordPicture,
 }
 
 impl QueuedFrame for QueuedRecord {
@@ -56,13 +56,13 @@ impl QueuedFrame for QueuedRecord {
     }
 
     fn can_prepare(&self) -> bool {
-        matches!(self.picture, Picture::Encoded)
+        matches!(self.picture, RecordPicture::Encoded)
     }
 }
 
 /// A frame's picture, as far as it is known.
 #[derive(Debug)]
-pub(super) enum Picture {
+pub(super) enum RecordPicture {
     /// Still in the record.
     Encoded,
     /// Decoded ahead of its turn.

@@ -14,7 +14,7 @@ use super::{
     loop_event::LoopEvent,
     output::{Commit, Output, Reached},
     partition_range::{BROKER_TIMEOUT, is_recreated, watermarks},
-    shared::Shared,
+    shared::WorkerContext,
     until_end::UntilEnd,
 };
 use crate::{KafkaError, reason};
@@ -57,7 +57,7 @@ const MAX_BYTES: usize = 64 << 20;
 
 /// The state of the main loop.
 pub(super) struct MainLoop {
-    shared: Arc<Shared>,
+    shared: Arc<WorkerContext>,
     events: Receiver<LoopEvent>,
     assignment: Assignment,
     ingest: Ingest,

@@ -96,7 +96,7 @@ use partition_range::BROKER_TIMEOUT;
 use processing::ProcessingThread;
 use rdkafka::admin::AdminClient;
 use report::WorkerReport;
-use shared::Shared;
+use shared::WorkerContext;
 use state_topic::StateTopic;
 use states::States;
 use std::{
@@ -112,7 +112,7 @@ const MAX_EVENTS: usize = 4096;
 
 /// A worker whose network is loaded and whose folder can be written. The broker is not asked yet.
 pub struct Worker {
-    shared: Arc<Shared>,
+    shared: Arc<WorkerContext>,
     processors: Vec<FrameProcessor>,
     events: Receiver<LoopEvent>,
     stop: Stop,
@@ -122,7 +122,7 @@ pub struct Worker {
 /// A worker that is ready to begin: the broker answers, the topic is there, and it has joined the
 /// group.
 pub struct JoinedWorker {
-    shared: Arc<Shared>,
+    shared: Arc<WorkerContext>,
     processing: Vec<ProcessingThread>,
     main: MainLoop,
     setup: Setup,
@@ -132,7 +132,7 @@ pub struct JoinedWorker {
 
 /// What a main loop is made of, also when the topic of frames was made again.
 struct Setup {
-    shared: Arc<Shared>,
+    shared: Arc<WorkerContext>,
     journal: Arc<dyn Journal>,
     events: Receiver<LoopEvent>,
     stop: Stop,
@@ -149,7 +149,7 @@ impl Worker {
         let (to_loop, events) = crossbeam_channel::bounded(MAX_EVENTS);
         let counters = Arc::new(WorkerCounters::default());
         let tracer = Tracer::open(settings.trace.as_ref(), "worker").map_err(StartError::Trace)?;
-        let shared = Arc::new(Shared::new(settings, counters, tracer, to_loop)?);
+        let shared = Arc::new(WorkerContext::new(settings, counters, tracer, to_loop)?);
         let processors = (0..threads)
             .map(|_| FrameProcessor::new(&shared.engine, &Arc::new(shared.settings.frame.clone())))
             .collect::<Result<Vec<_>, StartError>>()?;
@@ -432,7 +432,7 @@ fn start(processing: Vec<ProcessingThread>) -> Result<Vec<JoinHandle<()>>, Start
 /// at the end of the topic does not wait longer than for the broker.
 fn await_topic(
     admin: &AdminClient<Context>,
-    shared: &Shared,
+    shared: &WorkerContext,
     stop: &Stop,
 ) -> Result<i32, KafkaError> {
     let settings = &shared.settings;

@@ -48,8 +48,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// The journal of a topic's names.
 pub(super) struct NamesTopic {
     topic: String,
-    producer: ThreadedProducer<OnDelivery<Writer>>,
-    known: Arc<Known>,
+    producer: ThreadedProducer<OnDelivery<NamesWriter>>,
+    known: Arc<KnownNames>,
     /// Nothing is waited for any more.
     end: Stop,
     troubles: Arc<Troubles>,
@@ -57,7 +57,7 @@ pub(super) struct NamesTopic {
 
 /// What the reader has read.
 #[derive(Default)]
-struct Known {
+struct KnownNames {
     lines: Mutex<Lines>,
     /// The reader has read something.
     changed: Condvar,
@@ -77,16 +77,16 @@ struct Lines {
     problem: Option<String>,
 }
 
-impl Known {
+impl KnownNames {
     fn lock(&self) -> MutexGuard<'_, Lines> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// At which offset a line is.
-type Answer = Result<i64, ClientError>;
+type NamesAnswer = Result<i64, ClientError>;
 /// Tells the writer of a line.
-type Writer = Box<Sender<Answer>>;
+type NamesWriter = Box<Sender<NamesAnswer>>;
 
 /// The name of the journal of a topic.
 pub(crate) fn name(frames: &str) -> String {
@@ -104,7 +104,7 @@ impl NamesTopic {
     ) -> Result<Self, KafkaError> {
         let topic = name(&settings.broker.topic);
         ensure(admin, &settings.broker.topic, &topic)?;
-        let known = Arc::new(Known::default());
+        let known = Arc::new(KnownNames::default());
         let reader: BaseConsumer<Context> = settings
             .broker
             .client(&[
@@ -143,7 +143,7 @@ impl NamesTopic {
                 ("linger.ms", "0"),
                 ("message.timeout.ms", "30000"),
             ])
-            .create_with_context(OnDelivery::new(|writer: Writer, answer| {
+            .create_with_context(OnDelivery::new(|writer: NamesWriter, answer| {
                 let _ = writer.send(answer);
             }))
             .map_err(KafkaError::Settings)?;
@@ -225,7 +225,10 @@ impl NamesTopic {
         }
     }
 
-    fn answer(&self, answer: &crossbeam_channel::Receiver<Answer>) -> Result<Answer, JournalError> {
+    fn answer(
+        &self,
+        answer: &crossbeam_channel::Receiver<NamesAnswer>,
+    ) -> Result<NamesAnswer, JournalError> {
         loop {
             match answer.recv_timeout(POLL_INTERVAL) {
                 Ok(answer) => return Ok(answer),
@@ -298,7 +301,7 @@ fn ensure(admin: &AdminClient<Context>, frames: &str, topic: &str) -> Result<(),
 }
 
 /// Reads lines until the journal is dropped.
-fn read(reader: &BaseConsumer<Context>, topic: &str, known: &Known) {
+fn read(reader: &BaseConsumer<Context>, topic: &str, known: &KnownNames) {
     while !known.is_closing.load(Relaxed) {
         match reader.poll(POLL_INTERVAL) {
             Some(Ok(message)) => {

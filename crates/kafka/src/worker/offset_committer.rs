@@ -10,7 +10,7 @@
 //! `rdkafka` crate sets none. So the request is a synchronous one, on a thread of its own.
 use super::{
     consumer_events::GroupMember,
-    deliveries::{self, Deliveries, UNNUMBERED},
+    deliveries::{self, ResultDeliveries, UNNUMBERED},
     job::LogPosition,
     loop_event::LoopEvent,
     partition_range::{BROKER_TIMEOUT, OffsetMetadata, is_recreated},
@@ -63,17 +63,17 @@ pub(super) struct CommitAnswer {
 pub(super) struct OffsetCommitter {
     requests: Sender<Vec<CommitRequest>>,
     is_busy: bool,
-    progress: Arc<Progress>,
+    progress: Arc<CommitProgress>,
 }
 
 /// Whether the thread is at work.
 #[derive(Default)]
-struct Progress {
+struct CommitProgress {
     is_working: Mutex<bool>,
     changed: Condvar,
 }
 
-impl Progress {
+impl CommitProgress {
     fn lock(&self) -> MutexGuard<'_, bool> {
         self.is_working
             .lock()
@@ -98,7 +98,7 @@ impl OffsetCommitter {
         let member = Arc::downgrade(member);
         let topic = broker.topic.clone();
         let states = StateProducer::open(broker, states)?;
-        let progress = Arc::new(Progress::default());
+        let progress = Arc::new(CommitProgress::default());
         let told = progress.clone();
         let started: io::Result<_> =
             thread::Builder::new()
@@ -165,7 +165,7 @@ impl OffsetCommitter {
 struct StateProducer {
     topic: String,
     producer: BaseProducer<OnDelivery<usize>>,
-    deliveries: Deliveries,
+    deliveries: ResultDeliveries,
 }
 
 /// The configuration of a producer of states.
@@ -180,7 +180,7 @@ pub(super) const STATE_PRODUCER: [(&str, &str); 6] = [
 
 impl StateProducer {
     fn open(broker: &BrokerSettings, topic: &str) -> Result<Self, KafkaError> {
-        let deliveries = Deliveries::default();
+        let deliveries = ResultDeliveries::default();
         let producer = broker
             .client(&STATE_PRODUCER)
             .create_with_context(deliveries.context())

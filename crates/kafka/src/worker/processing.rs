@@ -1,15 +1,15 @@
 //! The threads that process frames.
 use super::{
     events::{CameraRestarted, FrameOutOfOrder},
-    job::{EncodedResult, Job, JobOutcome, Picture, QueuedRecord},
+    job::{EncodedResult, Job, JobOutcome, QueuedRecord, RecordPicture},
     loop_event::LoopEvent,
-    shared::Shared,
+    shared::WorkerContext,
 };
 use crate::settings::WorkerSink;
 use image::RgbImage;
 use mattebox_core::frame::{FrameNumber, NumberingStep, RecordIdentity};
 use mattebox_engine::{
-    Frame, FramePicture, FrameProcessor, FrameSettings, MattedFrame, Rejection,
+    FrameInput, FramePicture, FrameProcessor, FrameSettings, MattedFrame, Rejection,
     cameras::Camera,
     events::{Event, FrameMatted},
     latency::{age_us, captured},
@@ -26,7 +26,7 @@ use std::{mem, sync::Arc};
 
 /// One thread with its processor.
 pub(super) struct ProcessingThread {
-    shared: Arc<Shared>,
+    shared: Arc<WorkerContext>,
     processor: FrameProcessor,
     journal: Arc<dyn Journal>,
     /// A picture whose memory the next decoding ahead uses again.
@@ -35,7 +35,7 @@ pub(super) struct ProcessingThread {
 
 impl ProcessingThread {
     pub(super) fn new(
-        shared: &Arc<Shared>,
+        shared: &Arc<WorkerContext>,
         processor: FrameProcessor,
         journal: Arc<dyn Journal>,
     ) -> Self {
@@ -75,8 +75,8 @@ impl ProcessingThread {
             .processor
             .decode(settings, encoded, &record.job.span, &mut picture);
         record.picture = match decoded.into_result() {
-            Ok(()) => Picture::Decoded(picture),
-            Err(rejection) => Picture::Rejected(rejection),
+            Ok(()) => RecordPicture::Decoded(picture),
+            Err(rejection) => RecordPicture::Rejected(rejection),
         };
     }
 
@@ -110,11 +110,11 @@ impl ProcessingThread {
     }
 
     /// The picture of a frame: only frames whose picture can be decoded get a name.
-    fn decoded(&mut self, job: &Job, picture: Picture) -> Result<RgbImage, Rejection> {
+    fn decoded(&mut self, job: &Job, picture: RecordPicture) -> Result<RgbImage, Rejection> {
         match picture {
-            Picture::Decoded(picture) => Ok(picture),
-            Picture::Rejected(rejection) => Err(rejection),
-            Picture::Encoded => {
+            RecordPicture::Decoded(picture) => Ok(picture),
+            RecordPicture::Rejected(rejection) => Err(rejection),
+            RecordPicture::Encoded => {
                 let mut picture = mem::take(&mut self.spare);
                 let encoded = FramePicture::Encoded(job.encoded());
                 let settings = &self.shared.settings.frame;
@@ -245,7 +245,7 @@ impl ProcessingThread {
             // It is processed by itself.
             state.give_back();
         }
-        let frame = Frame {
+        let frame = FrameInput {
             settings: &settings,
             picture: FramePicture::Decoded(picture),
             time: job.head.time,
@@ -274,7 +274,7 @@ struct Named {
 }
 
 /// Tells the main loop that a thread has ended, even by a panic.
-struct ThreadEnd<'a>(&'a Shared);
+struct ThreadEnd<'a>(&'a WorkerContext);
 
 impl Drop for ThreadEnd<'_> {
     fn drop(&mut self) {
@@ -284,7 +284,7 @@ impl Drop for ThreadEnd<'_> {
 
 /// Shows a frame, and writes or keeps its file.
 fn finish(
-    shared: &Shared,
+    shared: &WorkerContext,
     id: QueueId,
     job: &Job,
     named: Named,

@@ -1,4 +1,4 @@
-//! Shared by the threads of a worker.
+//! WorkerContext by the threads of a worker.
 use super::{
     counters::WorkerCounters,
     job::{Job, QueuedRecord},
@@ -24,8 +24,8 @@ use std::sync::Arc;
 /// Frames of each camera that wait where old ones are skipped.
 const NEWEST: usize = 2;
 
-/// Shared by the main loop and the threads that process frames.
-pub(super) struct Shared {
+/// WorkerContext by the main loop and the threads that process frames.
+pub(super) struct WorkerContext {
     pub(super) settings: WorkerSettings,
     pub(super) engine: Engine,
     pub(super) queues: CameraQueues<QueuedRecord>,
@@ -42,7 +42,7 @@ pub(super) struct Shared {
     pub(super) names: Arc<NamesInFlight>,
 }
 
-impl Shared {
+impl WorkerContext {
     pub(super) fn new(
         settings: WorkerSettings,
         counters: Arc<WorkerCounters>,
@@ -62,7 +62,7 @@ impl Shared {
             settings.camera_settings.as_deref(),
             &engine.backgrounds,
         )?;
-        Ok(Shared {
+        Ok(WorkerContext {
             engine,
             start,
             queues: CameraQueues::new(Lifetime::UntilShut),

@@ -93,7 +93,7 @@ pub(super) enum Recalled {
 
 /// What is found when a partition begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct FoundStates {
     /// Cameras with a version for the place.
     pub(super) cameras: usize,
     /// Cameras with later versions only.
@@ -262,7 +262,7 @@ impl StateTopic {
         topic_id: &str,
         start: i64,
         is_first: bool,
-    ) -> Result<Found, KafkaError> {
+    ) -> Result<FoundStates, KafkaError> {
         let mut states = PartitionStates {
             topic_id: topic_id.to_owned(),
             ..PartitionStates::default()
@@ -514,7 +514,7 @@ impl PartitionStates {
     }
 
     /// Keeps the versions that are for frames from `start` on.
-    fn settle(&mut self, start: i64) -> Found {
+    fn settle(&mut self, start: i64) -> FoundStates {
         let mut later_only = 0;
         let topic_id = &self.topic_id;
         let obsolete = &mut self.obsolete;
@@ -527,7 +527,7 @@ impl PartitionStates {
             !versions.is_empty()
         });
         self.prune(start);
-        Found {
+        FoundStates {
             cameras: self.cameras.len(),
             later_only,
         }

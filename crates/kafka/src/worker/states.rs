@@ -4,7 +4,7 @@ use super::{
     counters::{CameraCounters, WorkerCounters},
     events::{StateMissing, StateUnreadable, StatesMissing},
     partition_range::{OffsetMetadata, PartitionRange},
-    state_topic::{Found, Recalled, StateTopic},
+    state_topic::{FoundStates, Recalled, StateTopic},
 };
 use crate::{
     KafkaError,
@@ -28,13 +28,13 @@ pub(super) struct States {
     group: String,
     frames: String,
     policy: OnMissingState,
-    partitions: HashMap<i32, Known>,
+    partitions: HashMap<i32, AssignedStates>,
     /// The topic was made again since this was last asked.
     is_restored: bool,
 }
 
 /// What is known of a partition.
-struct Known {
+struct AssignedStates {
     topic_id: Arc<str>,
     /// The group had done records before: cameras without a state may have been here.
     is_first: bool,
@@ -107,7 +107,7 @@ impl States {
         self.judge(range, found)?;
         self.partitions.insert(
             partition,
-            Known {
+            AssignedStates {
                 topic_id: range.topic_id.clone(),
                 is_first,
                 start: range.start,
@@ -117,7 +117,7 @@ impl States {
     }
 
     /// Tells when states are missing.
-    fn judge(&self, range: &PartitionRange, found: Found) -> Result<(), KafkaError> {
+    fn judge(&self, range: &PartitionRange, found: FoundStates) -> Result<(), KafkaError> {
         let expected = range.metadata.as_ref().map_or(0, |m| m.states);
         let missing = expected.saturating_sub(found.cameras).max(found.later_only);
         if missing == 0 || range.is_new {
@@ -189,7 +189,7 @@ impl States {
         offset: i64,
         counters: &CameraCounters,
     ) -> Result<CameraState, KafkaError> {
-        let Some(Known {
+        let Some(AssignedStates {
             topic_id,
             is_first,
             start,

@@ -1,6 +1,6 @@
 //! A producer whose records and offsets are published together or not at all.
 use super::consumer_events::GroupMember;
-use super::deliveries::{self, Delivered, Deliveries, UNNUMBERED};
+use super::deliveries::{self, Delivered, ResultDeliveries, UNNUMBERED};
 use crate::{KafkaError, client::OnDelivery};
 use mattebox_engine::stop::Stop;
 use rdkafka::{
@@ -41,7 +41,7 @@ pub(super) enum Transaction {
 /// The producer.
 pub(super) struct TransactionalProducer {
     producer: BaseProducer<OnDelivery<usize>>,
-    deliveries: Deliveries,
+    deliveries: ResultDeliveries,
     config: ClientConfig,
     member: Arc<GroupMember>,
     /// A new producer is not waited for any longer.
@@ -57,7 +57,7 @@ impl TransactionalProducer {
         stop: &Stop,
         abort: Stop,
     ) -> Result<Self, KafkaError> {
-        let deliveries = Deliveries::default();
+        let deliveries = ResultDeliveries::default();
         Ok(TransactionalProducer {
             producer: producer(&config, &deliveries, START_TIMEOUT, stop)?,
             deliveries,
@@ -191,7 +191,7 @@ impl TransactionalProducer {
 /// A producer whose transactions can begin.
 fn producer(
     config: &ClientConfig,
-    deliveries: &Deliveries,
+    deliveries: &ResultDeliveries,
     timeout: Duration,
     stop: &Stop,
 ) -> Result<BaseProducer<OnDelivery<usize>>, KafkaError> {

@@ -41,7 +41,7 @@ pub(crate) struct ServerInfo {
     viewers: usize,
     /// Streams that may be watched at once.
     max_viewers: usize,
-    /// Settings can be changed here.
+    /// SettingsInfo can be changed here.
     settable: bool,
     /// A token is asked for.
     token: bool,
@@ -82,7 +82,7 @@ pub(crate) struct CameraInfo {
     last_frame: Option<String>,
     /// How good its mattes seem; null where they are not made here.
     quality: Option<QualityInfo>,
-    settings: Settings,
+    settings: SettingsInfo,
     /// Kinds of background that its output can hold: color, blur, transparent, picture.
     settable_background: Vec<&'static str>,
     /// Mattes that can be chosen: fine and fine:always only if the camera was started with one of
@@ -108,7 +108,7 @@ pub(crate) struct QualityInfo {
 
 /// What is made of a camera's frames.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Settings {
+pub(crate) struct SettingsInfo {
     /// #rrggbb, blur:SIGMA, transparent, picture:NAME or video:NAME.
     background: String,
     /// soft, hard, fine or fine:always.
@@ -212,7 +212,7 @@ impl CameraInfo {
                 edge_width_px: q.edge_width,
                 no_person_s: q.nobody_since.map(|since| since.elapsed().as_secs_f64()),
             }),
-            settings: Settings::new(&camera.settings()),
+            settings: SettingsInfo::new(&camera.settings()),
             settable_background: kinds(camera.holds),
             settable_matte: mattes(camera).map(|matte| matte.to_string()).collect(),
             views: views(site).into_iter().map(View::name).collect(),
@@ -242,9 +242,9 @@ fn errors(faults: Vec<Fault>) -> Vec<ErrorInfo> {
     faults.into_iter().map(info).collect()
 }
 
-impl Settings {
+impl SettingsInfo {
     pub(crate) fn new(settings: &FrameSettings) -> Self {
-        Settings {
+        SettingsInfo {
             background: settings.background.to_string(),
             matte: settings.matte.to_string(),
             people: settings.people.to_string(),

@@ -1,7 +1,7 @@
 //! Changing what is made of a camera's frames, from the next frame on.
 use super::{
     Site, camera,
-    model::{Settings, mattes},
+    model::{SettingsInfo, mattes},
 };
 use crate::{
     body::{BODY_TIME, receive},
@@ -32,7 +32,7 @@ const MAX_PIXELS: u64 = 12_000_000;
 /// What is to be changed; what is left out stays.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Change {
+pub(crate) struct SettingsChange {
     /// A CSS colour or #RRGGBB, blur or blur:SIGMA, transparent, picture (the last upload), or start (what it was started with).
     #[schema(example = "#336699", nullable = false)]
     background: Option<String>,
@@ -61,10 +61,10 @@ pub(crate) struct Change {
     skip_still: Option<bool>,
 }
 
-/// Change settings of a camera. They hold until it is changed again or the process ends.
+/// SettingsChange settings of a camera. They hold until it is changed again or the process ends.
 #[utoipa::path(patch, path = "/api/cameras/{id}/settings", params(("id" = String, Path, description = "Name of the camera")),
-    request_body = Change, responses(
-    (status = 200, body = Settings),
+    request_body = SettingsChange, responses(
+    (status = 200, body = SettingsInfo),
     (status = 400, description = "It is no JSON", body = Problem, content_type = "application/problem+json"),
     (status = 404, body = Problem, content_type = "application/problem+json"),
     (status = 409, description = "This camera's output cannot hold it", body = Problem, content_type = "application/problem+json"),
@@ -77,7 +77,7 @@ pub(crate) async fn change(
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<Settings>, Problem> {
+) -> Result<Json<SettingsInfo>, Problem> {
     let camera = settable(&site, &id)?;
     let kind = headers
         .get(header::CONTENT_TYPE)
@@ -105,10 +105,10 @@ pub(crate) async fn change(
             "send an object with the settings to change; leave out those that stay",
         ));
     }
-    let change: Change =
+    let change: SettingsChange =
         serde_json::from_value(value).map_err(|e| Problem::unprocessable(e.to_string()))?;
     let changed = changed(&camera, change)?;
-    let settings = Settings::new(&changed);
+    let settings = SettingsInfo::new(&changed);
     tracing::info!(camera = %camera.id, settings = settings_text(&settings), "settings changed");
     camera.set_settings(changed);
     Ok(Json(settings))
@@ -117,7 +117,7 @@ pub(crate) async fn change(
 /// Put a picture behind the people: a JPEG, PNG or WebP file.
 #[utoipa::path(post, path = "/api/cameras/{id}/background", params(("id" = String, Path, description = "Name of the camera")),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"), responses(
-    (status = 200, body = Settings),
+    (status = 200, body = SettingsInfo),
     (status = 404, body = Problem, content_type = "application/problem+json"),
     (status = 409, description = "This camera's output cannot hold it", body = Problem, content_type = "application/problem+json"),
     (status = 413, description = "It is larger than 16 MiB", body = Problem, content_type = "application/problem+json"),
@@ -129,7 +129,7 @@ pub(crate) async fn upload(
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<Settings>, Problem> {
+) -> Result<Json<SettingsInfo>, Problem> {
     let camera = settable(&site, &id)?;
     if !camera.holds.opaque {
         return Err(Problem::conflict(
@@ -155,7 +155,7 @@ pub(crate) async fn upload(
     // It is decoded again when the camera's next frame comes: a camera without frames does not hold it.
     picture.rest();
     camera.set_upload(picture);
-    let settings = Settings::new(&camera.settings());
+    let settings = SettingsInfo::new(&camera.settings());
     tracing::info!(camera = %camera.id, settings = settings_text(&settings), "settings changed");
     Ok(Json(settings))
 }
@@ -185,7 +185,7 @@ fn settable(site: &Site, id: &str) -> Result<Arc<Camera>, Problem> {
     }
 }
 
-fn changed(camera: &Camera, change: Change) -> Result<FrameSettings, Problem> {
+fn changed(camera: &Camera, change: SettingsChange) -> Result<FrameSettings, Problem> {
     let before = camera.settings();
     let mut settings = FrameSettings::clone(&before);
     if let Some(text) = change.background {
@@ -255,6 +255,6 @@ fn background(camera: &Camera, text: &str) -> Result<BackgroundChoice, Problem> 
     }
 }
 
-fn settings_text(settings: &Settings) -> String {
+fn settings_text(settings: &SettingsInfo) -> String {
     serde_json::to_string(settings).unwrap_or_default()
 }

@@ -274,13 +274,13 @@ pub(super) fn tiles(site: Arc<Site>, names: Option<&str>) -> BoxStream<'static, 
 struct Wall {
     site: Arc<Site>,
     wanted: Option<HashSet<String>>,
-    known: HashMap<String, Known>,
+    known: HashMap<String, KnownViewer>,
     tiles: SelectAll<BoxStream<'static, Bytes>>,
     look: Interval,
 }
 
 /// A camera whose small pictures are sent.
-struct Known {
+struct KnownViewer {
     previews: Arc<Previews>,
     stop: AbortHandle,
 }
@@ -321,13 +321,13 @@ impl Wall {
         gone.values().for_each(|known| known.stop.abort());
     }
 
-    fn add(&mut self, camera: &Camera) -> Known {
+    fn add(&mut self, camera: &Camera) -> KnownViewer {
         let id = camera.id.to_string();
         let viewer = Viewer::new(camera.previews.clone(), View::Tile);
         let parts = watch(viewer, Duration::ZERO).map(move |shot| part(&id, View::Tile, &shot));
         let (parts, stop) = stream::abortable(parts);
         self.tiles.push(parts.boxed());
-        Known {
+        KnownViewer {
             previews: camera.previews.clone(),
             stop,
         }

@@ -1,6 +1,6 @@
 //! Sending and receiving. A trace goes on from one process to the next by W3C Trace Context (<https://www.w3.org/TR/trace-context/>) in the
 //! headers of a record.
-use super::{Span, Step, Tracer};
+use super::{OpenSpan, Span, Tracer};
 use opentelemetry::{
     Context, KeyValue,
     propagation::{Extractor, Injector, TextMapPropagator},
@@ -84,7 +84,7 @@ fn attributes(topic: &str, operation: &'static str, kind: &'static str) -> Vec<K
 impl Span {
     /// Begins to send a record to a topic, as a step within this one.
     pub fn send(&self, topic: &str) -> Span {
-        let Some(Step { open, context }) = &self.0 else {
+        let Some(OpenSpan { open, context }) = &self.0 else {
             return Span::default();
         };
         let name = format!("send {topic}");

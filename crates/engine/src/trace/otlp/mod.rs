@@ -41,10 +41,10 @@ struct Open {
 
 /// One step of a frame. It ends when the last copy of it is dropped.
 #[derive(Debug, Clone, Default)]
-pub struct Span(Option<Step>);
+pub struct Span(Option<OpenSpan>);
 
 #[derive(Debug, Clone)]
-struct Step {
+struct OpenSpan {
     open: Arc<Open>,
     context: Context,
 }
@@ -105,14 +105,14 @@ impl Span {
     fn start(open: &Arc<Open>, what: SpanBuilder, parent: &Context) -> Self {
         let span = what.start_with_context(&open.tracer, parent);
         // A frame's trace is nobody's "current" one: threads work on many frames in turn.
-        Span(Some(Step {
+        Span(Some(OpenSpan {
             open: open.clone(),
             context: parent.with_span(span),
         }))
     }
 
     /// The step if somebody will see it.
-    fn seen(&self) -> Option<&Step> {
+    fn seen(&self) -> Option<&OpenSpan> {
         self.0
             .as_ref()
             .filter(|step| step.context.span().is_recording())
@@ -120,7 +120,7 @@ impl Span {
 
     /// Runs a step within this one.
     pub fn time<T>(&self, name: &'static str, work: impl FnOnce() -> T) -> T {
-        let Some(Step { open, context }) = self.seen() else {
+        let Some(OpenSpan { open, context }) = self.seen() else {
             return work();
         };
         let mut span = open
