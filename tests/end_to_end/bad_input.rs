@@ -1,8 +1,8 @@
-//! Input that is broken, hostile or missing, with the real binary: a message that names the thing
-//! and says what to do, the right exit code, and never a panic, a hang, half a file under a final
-//! name, or a frame with its real background.
+//! Input that is broken, hostile or missing, with the real binary: the message names the input and
+//! says what to do, and the exit code is right. There is never a panic, a hang, half a file under a
+//! final name, or a frame with its real background.
 
-use crate::kit::{Bench, Done, assert_said, finish, repository, sample, shield};
+use crate::kit::{ProgramOutput, Workspace, assert_said, finish, repository, sample, shield};
 use std::{
     fs,
     io::{Read, Write},
@@ -19,7 +19,7 @@ const GRAY: [u8; 3] = [0xC0; 3];
 /// The folder holds exactly `count` pictures and nothing else, each whole, and each with the gray
 /// background in a corner where the sample shows its wall.
 #[track_caller]
-fn assert_whole_and_without_background(b: &Bench, folder: &str, count: usize) {
+fn assert_whole_and_without_background(b: &Workspace, folder: &str, count: usize) {
     let names = b.files(folder);
     assert_eq!(names.len(), count, "{names:?}");
     for name in names {
@@ -39,7 +39,7 @@ fn assert_whole_and_without_background(b: &Bench, folder: &str, count: usize) {
 }
 
 /// Frames of the sample as pictures in a folder: `in/NAME_1.EXT` and so on.
-fn pictures(b: &Bench, count: usize, extension: &str) -> Vec<PathBuf> {
+fn pictures(b: &Workspace, count: usize, extension: &str) -> Vec<PathBuf> {
     let _ = fs::create_dir(b.path("in"));
     let frames = count.to_string();
     let pattern = format!("in/{extension}_%d.{extension}");
@@ -57,7 +57,7 @@ fn change(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
 
 #[test]
 fn truncated_pictures_are_named_and_counted_and_the_others_are_done() {
-    let b = Bench::new();
+    let b = Workspace::new();
     for path in [&pictures(&b, 3, "jpg")[1], &pictures(&b, 3, "png")[1]] {
         change(path, |bytes| bytes.truncate(bytes.len() / 2));
     }
@@ -70,8 +70,8 @@ fn truncated_pictures_are_named_and_counted_and_the_others_are_done() {
 }
 
 #[test]
-fn bit_flipped_pictures_are_done_or_refused_but_never_written_half() {
-    let b = Bench::new();
+fn bit_flips_in_a_picture_never_leave_half_a_file() {
+    let b = Workspace::new();
     // A multiplicative generator is enough to hit headers, tables and data; the seed is fixed, so
     // the test is the same each time.
     let mut random = 1u64;
@@ -119,7 +119,7 @@ fn claim_size(jpeg: &mut [u8], width: u16, height: u16) {
 
 #[test]
 fn a_jpeg_that_claims_65535_by_65535_is_refused_before_memory_is_taken() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let path = &pictures(&b, 2, "jpg")[0];
     change(path, |bytes| claim_size(bytes, 65_535, 65_535));
     // Its pixels would take 12.9 GB; with an address space of 4 GB the attempt would end the
@@ -141,8 +141,8 @@ fn a_jpeg_that_claims_65535_by_65535_is_refused_before_memory_is_taken() {
 }
 
 #[test]
-fn what_ffmpeg_says_is_understood_where_the_environment_asks_it_for_colours() {
-    let b = Bench::new();
+fn coloured_ffmpeg_messages_are_understood() {
+    let b = Workspace::new();
     fs::write(b.path("junk.mp4"), "junk").unwrap();
     let done = b.run_with(
         &["run", "junk.mp4"],
@@ -153,7 +153,7 @@ fn what_ffmpeg_says_is_understood_where_the_environment_asks_it_for_colours() {
 
 #[test]
 fn a_video_that_ends_within_a_frame_gives_the_frames_before() {
-    let b = Bench::new();
+    let b = Workspace::new();
     b.ffmpeg(&["-i", &sample(), "-c", "copy", "cut.mkv"]);
     change(&b.path("cut.mkv"), |bytes| {
         bytes.truncate(bytes.len() * 2 / 3)
@@ -176,7 +176,7 @@ fn a_video_that_ends_within_a_frame_gives_the_frames_before() {
 
 #[test]
 fn a_video_whose_index_was_cut_off_is_named() {
-    let b = Bench::new();
+    let b = Workspace::new();
     fs::copy(sample(), b.path("cut.mp4")).unwrap();
     b.ffmpeg(&[
         "-i",
@@ -198,7 +198,7 @@ fn a_video_whose_index_was_cut_off_is_named() {
 
 #[test]
 fn sources_without_a_frame_are_named() {
-    let b = Bench::new();
+    let b = Workspace::new();
     fs::write(b.path("empty.mp4"), "").unwrap();
     fs::write(
         b.path("text.mp4"),
@@ -231,7 +231,7 @@ fn sources_without_a_frame_are_named() {
 
 #[test]
 fn pictures_of_every_size_are_done() {
-    let b = Bench::new();
+    let b = Workspace::new();
     fs::create_dir(b.path("in")).unwrap();
     let sizes = [
         (1, 1),
@@ -279,7 +279,7 @@ fn pictures_of_every_size_are_done() {
 
 #[test]
 fn videos_of_odd_sizes_are_done() {
-    let b = Bench::new();
+    let b = Workspace::new();
     for size in ["1:1", "1:400", "161:91"] {
         b.report(&[
             "run",
@@ -293,7 +293,7 @@ fn videos_of_odd_sizes_are_done() {
 
 #[test]
 fn grey_and_cmyk_jpegs_are_done() {
-    let b = Bench::new();
+    let b = Workspace::new();
     fs::create_dir(b.path("in")).unwrap();
     b.ffmpeg(&["-i", &sample(), "-frames:v", "1", "frame.png"]);
     let frame = mattebox_core::codec::decode(&b.read("frame.png"), &Default::default()).unwrap();
@@ -320,7 +320,7 @@ fn grey_and_cmyk_jpegs_are_done() {
         jpeg(grey, PixelFormat::GRAY, Subsamp::Gray),
     )
     .unwrap();
-    // Encoders mark such files as Adobe's, who store ink inverted: 255 is none.
+    // Encoders mark such files as made by Adobe programs, which store ink inverted: 255 is no ink.
     let ink = frame
         .pixels()
         .flat_map(|p| [p[0], p[1], p[2], 255])
@@ -332,8 +332,7 @@ fn grey_and_cmyk_jpegs_are_done() {
     .unwrap();
     b.report(&["run", "in"]);
     assert_whole_and_without_background(&b, "output/cam01", 2);
-    // The person is in colour: read as light instead of ink, or the other way round, it would be
-    // its negative.
+    // The person is in colour: a decoder that takes ink for light would give the negative.
     let of = |n: u32| {
         mattebox_core::codec::decode(
             &b.read(&format!("output/cam01/frame_00000{n}.png")),
@@ -356,7 +355,7 @@ fn grey_and_cmyk_jpegs_are_done() {
 
 #[test]
 fn a_camera_id_cannot_leave_the_output_folder() {
-    let b = Bench::new();
+    let b = Workspace::new();
     for id in ["../../etc", "..", "/etc", "a/b", ".hidden", "", "a\nb"] {
         for args in [
             vec!["run".to_owned(), sample(), "--camera-id".into(), id.into()],
@@ -377,7 +376,7 @@ fn a_camera_id_cannot_leave_the_output_folder() {
 
 #[test]
 fn an_output_folder_that_cannot_be_made_is_named() {
-    let b = Bench::new();
+    let b = Workspace::new();
     fs::write(b.path("file"), "in the way").unwrap();
     for out in ["file", "file/below", "/proc/nowhere"] {
         let done = b.run(&["run", &sample(), "--frames", "3", "--out", out]);
@@ -392,7 +391,7 @@ fn an_output_folder_that_cannot_be_made_is_named() {
 
 /// Runs the binary where `disk/` is a tmpfs of `size`; none if this system does not let us make
 /// one.
-fn run_on_small_disk(b: &Bench, size: &str, args: &[&str]) -> Option<Done> {
+fn run_on_small_disk(b: &Workspace, size: &str, args: &[&str]) -> Option<ProgramOutput> {
     fs::create_dir(b.path("disk")).unwrap();
     let own_namespace = ["--user", "--map-root-user", "--mount"];
     let mount = format!("mount -t tmpfs -o size={size} tmpfs disk");
@@ -406,7 +405,7 @@ fn run_on_small_disk(b: &Bench, size: &str, args: &[&str]) -> Option<Done> {
     }
     let command = b.command(args);
     let mut unshared = Command::new("unshare");
-    // What is left on the disk is copied out at the end: nobody else sees the mount.
+    // Only this namespace sees the mount, so its files are copied out at the end.
     let script = format!("{mount} && \"$@\"; code=$?; cp -r disk left; exit $code");
     shield(&mut unshared)
         .args(own_namespace)
@@ -423,9 +422,9 @@ fn run_on_small_disk(b: &Bench, size: &str, args: &[&str]) -> Option<Done> {
 
 #[test]
 fn a_full_disk_leaves_whole_pictures_only() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let Some(done) = run_on_small_disk(&b, "1m", &["run", &sample(), "--out", "disk"]) else {
-        eprintln!("not tested: this system does not allow a tmpfs in a namespace of its own");
+        eprintln!("not tested: this system does not allow a tmpfs in a new namespace");
         return;
     };
     assert_said(&done, 1, &["disk/cam01", "No space left"]);
@@ -436,7 +435,7 @@ fn a_full_disk_leaves_whole_pictures_only() {
 
 #[test]
 fn a_full_disk_leaves_no_half_video_under_its_name() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let args = [
         "run",
         "lavfi:testsrc2=size=640x360:rate=25:duration=20",
@@ -456,7 +455,7 @@ fn a_full_disk_leaves_no_half_video_under_its_name() {
         "noise.mkv",
     ]);
     let Some(done) = run_on_small_disk(&b, "256k", &args) else {
-        eprintln!("not tested: this system does not allow a tmpfs in a namespace of its own");
+        eprintln!("not tested: this system does not allow a tmpfs in a new namespace");
         return;
     };
     assert_said(&done, 1, &["out.mkv", "No space left"]);
@@ -466,7 +465,7 @@ fn a_full_disk_leaves_no_half_video_under_its_name() {
 
 #[test]
 fn a_full_pipe_target_is_an_error() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let full = fs::OpenOptions::new()
         .write(true)
         .open("/dev/full")
@@ -481,10 +480,9 @@ fn a_full_pipe_target_is_an_error() {
 }
 
 #[test]
-fn a_file_source_that_stalls_is_given_up_and_what_came_is_kept() {
-    let b = Bench::new();
-    // Each picture for itself, so that FFmpeg has no reason to wait for more before it shows the
-    // first.
+fn a_stalled_file_source_ends_and_its_frames_are_kept() {
+    let b = Workspace::new();
+    // Key frames only, so that FFmpeg can show the first picture without waiting for more.
     b.ffmpeg(&["-i", &sample(), "-c:v", "mjpeg", "clip.mkv"]);
     let bytes = b.read("clip.mkv");
     let mut command = b.command(&["run", "-", "--stall-timeout", "2s"]);
@@ -506,14 +504,14 @@ fn a_file_source_that_stalls_is_given_up_and_what_came_is_kept() {
 }
 
 #[test]
-fn a_server_that_answers_nothing_is_given_up_with_exit_code_3() {
-    let b = Bench::new();
+fn a_silent_server_ends_the_run_with_exit_code_3() {
+    let b = Workspace::new();
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!(
         "rtsp://127.0.0.1:{}/cam",
         server.local_addr().unwrap().port()
     );
-    // Takes every connection and says nothing.
+    // Accepts every connection and sends nothing.
     std::thread::spawn(move || {
         let mut silent = Vec::new();
         while let Ok((mut connection, _)) = server.accept() {
@@ -536,7 +534,7 @@ fn a_server_that_answers_nothing_is_given_up_with_exit_code_3() {
 
 #[test]
 fn a_model_file_that_is_cut_short_is_named() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let model = fs::read(repository("crates/net/model/selfie_segmentation.tflite")).unwrap();
     for length in [0, 1, 7, 8, 100, 4096, model.len() / 2, model.len() - 1] {
         fs::write(b.path("cut.tflite"), &model[..length]).unwrap();
@@ -556,10 +554,10 @@ fn a_model_file_that_is_cut_short_is_named() {
 
 #[test]
 fn a_model_file_with_one_byte_changed_is_refused_or_runs() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let model = fs::read(repository("crates/net/model/selfie_segmentation.tflite")).unwrap();
     let mut refused = 0;
-    // All over the file: at both ends lie the tables, in the middle the weights.
+    // Positions in the whole file: the tables are at both ends, the weights in the middle.
     for i in 0..48 {
         let mut changed = model.clone();
         let at = if i % 2 == 0 {
@@ -593,7 +591,7 @@ fn a_model_file_with_one_byte_changed_is_refused_or_runs() {
 
 #[test]
 fn a_background_file_that_is_missing_or_no_picture_is_named_before_anything_is_written() {
-    let b = Bench::new();
+    let b = Workspace::new();
     fs::write(b.path("text.png"), "no picture").unwrap();
     for background in [
         "image:gone.png",
@@ -619,7 +617,7 @@ fn a_background_file_that_is_missing_or_no_picture_is_named_before_anything_is_w
 
 #[test]
 fn an_unknown_key_in_the_settings_file_is_named() {
-    let b = Bench::new();
+    let b = Workspace::new();
     for (text, words) in [
         ("backgroud = \"blur\"", ["backgroud", "mattebox.toml"]),
         ("background = 7", ["background", "mattebox.toml"]),
@@ -638,7 +636,7 @@ fn an_unknown_key_in_the_settings_file_is_named() {
 
 #[test]
 fn an_fps_that_is_no_rate_is_named_with_its_origin() {
-    let b = Bench::new();
+    let b = Workspace::new();
     for fps in ["0", "-1", "abc", "nan", "inf", "1e9", ""] {
         assert_said(&b.run(&["run", &sample(), "--fps", fps]), 2, &["fps"]);
         assert_said(

@@ -1,9 +1,9 @@
 //! The smaller subcommands and the settings, with the real binary.
 
-use crate::kit::{Bench, repository, sample};
+use crate::kit::{Workspace, repository, sample};
 #[test]
 fn a_flag_wins_over_the_environment_and_that_over_the_file() {
-    let b = Bench::new();
+    let b = Workspace::new();
     std::fs::write(
         b.path("mattebox.toml"),
         "camera_id = \"file\"\nmatte = \"hard\"\njpeg_quality = 70\n",
@@ -30,7 +30,7 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
 
 #[test]
 fn the_seeds_variables_configure_a_run() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let clip = sample();
     let env = [
         ("VIDEO_SRC", clip.as_str()),
@@ -54,7 +54,7 @@ fn the_seeds_variables_configure_a_run() {
 
 #[test]
 fn doctor_finds_what_the_tests_need() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let done = b.run(&["doctor"]);
     let text = String::from_utf8_lossy(&done.stdout).into_owned();
     assert_eq!(done.code, Some(0), "{text}");
@@ -65,7 +65,7 @@ fn doctor_finds_what_the_tests_need() {
 
 #[test]
 fn doctor_says_how_to_get_a_missing_ffmpeg() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let done = b.run(&["doctor", "--ffmpeg", "/nowhere/ffmpeg"]);
     let text = String::from_utf8_lossy(&done.stdout).into_owned();
     assert_eq!(done.code, Some(1));
@@ -77,7 +77,7 @@ fn doctor_says_how_to_get_a_missing_ffmpeg() {
 
 #[test]
 fn model_describes_the_built_in_networks() {
-    let b = Bench::new();
+    let b = Workspace::new();
     for (file, size) in [
         ("selfie_segmentation.tflite", "256"),
         ("selfie_segmentation_landscape.tflite", "144"),
@@ -93,7 +93,7 @@ fn model_describes_the_built_in_networks() {
 
 #[test]
 fn a_users_model_gives_the_same_as_the_built_in_one() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let path = repository("crates/net/model/selfie_segmentation.tflite");
     b.report(&["run", &sample(), "--frames", "3", "--out", "built-in"]);
     b.report(&[
@@ -111,7 +111,7 @@ fn a_users_model_gives_the_same_as_the_built_in_one() {
 
 #[test]
 fn bench_measures_every_stage() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let done = b.run(&["bench", "--size", "320x180", "--frames", "3", "--json"]);
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     let json: serde_json::Value = serde_json::from_slice(&done.stdout).expect("JSON");
@@ -125,7 +125,7 @@ fn bench_measures_every_stage() {
 
 #[test]
 fn completions_and_manual_pages_are_made() {
-    let b = Bench::new();
+    let b = Workspace::new();
     for shell in ["bash", "zsh", "fish"] {
         let done = b.run(&["completions", shell]);
         assert_eq!(done.code, Some(0));
@@ -138,7 +138,7 @@ fn completions_and_manual_pages_are_made() {
 
 #[test]
 fn help_goes_to_standard_output_and_mistakes_to_standard_error() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let help = b.run(&["run", "--help"]);
     assert_eq!(help.code, Some(0));
     let text = String::from_utf8_lossy(&help.stdout).into_owned();
@@ -158,8 +158,8 @@ fn help_goes_to_standard_output_and_mistakes_to_standard_error() {
 }
 
 #[test]
-fn a_bad_value_from_the_environment_is_blamed_on_its_variable() {
-    let b = Bench::new();
+fn an_error_in_an_environment_variable_names_the_variable() {
+    let b = Workspace::new();
     let done = b.run_with(&["run", "clip.mp4"], &[("FPS", "abc")]);
     assert_eq!(done.code, Some(2));
     assert!(

@@ -1,9 +1,9 @@
 //! `mattebox eval` with the real binary.
 
-use crate::kit::{Bench, repository, sample};
+use crate::kit::{Workspace, repository, sample};
 #[test]
 fn the_true_alpha_is_perfect_and_comes_as_table_json_and_csv() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let truth = repository("samples/person_alpha.mkv");
     let done = b.run(&[
         "eval",
@@ -52,7 +52,7 @@ fn the_true_alpha_is_perfect_and_comes_as_table_json_and_csv() {
 
 #[test]
 fn mattes_that_run_wrote_are_measured() {
-    let b = Bench::new();
+    let b = Workspace::new();
     b.report(&[
         "run",
         &sample(),
@@ -88,7 +88,7 @@ fn mattes_that_run_wrote_are_measured() {
         error(&mean("cleaned/cam01")) < error(&alpha),
         "the clean-up takes away what the colours show to be room"
     );
-    // The bounds are the soft matte's own: MediaPipe's mask, in or out, does not reach them.
+    // The bounds are those of the soft matte: the hard mask of MediaPipe does not reach them.
     let is_soft = |mean: &serde_json::Value| {
         let of = |name: &str| mean[name].as_f64().expect("a number");
         [of("iou") >= 0.986, of("mad") <= 5.3, of("dtssd") <= 3.9]
@@ -106,8 +106,8 @@ fn mattes_that_run_wrote_are_measured() {
     ]);
     let hard = mean("hard/cam01");
     assert_eq!(is_soft(&hard), [false; 3], "{hard}");
-    // What the documentation prints, to one unit of its last digit: vector instructions differ in
-    // the rounding.
+    // The values in the documentation, within one unit of the last digit: vector instructions
+    // differ in rounding.
     for (page, wanted) in [
         ("README.md", "`--matte hard` "),
         ("README.md", "**`--matte soft`**"),
@@ -146,8 +146,8 @@ fn mattes_that_run_wrote_are_measured() {
 }
 
 #[test]
-fn what_cannot_be_measured_is_named() {
-    let b = Bench::new();
+fn an_input_that_cannot_be_measured_is_named() {
+    let b = Workspace::new();
     let clip = sample();
     let truth = repository("samples/person_alpha.mkv");
     b.ffmpeg(&["-i", &truth, "-frames:v", "3", "short.mkv"]);

@@ -1,6 +1,6 @@
 //! The launcher of the broker that other tests use, `scripts/kafka`.
 
-use crate::kit::{Broker, Client, Heavy, Isolation, Record, launcher, runs, until};
+use crate::kit::{Broker, Client, HeavyPermit, Isolation, NewRecord, launcher, runs, until};
 use std::{
     io::{BufRead, BufReader},
     process::{Command, Stdio},
@@ -21,8 +21,8 @@ fn goes_in_and_comes_out(client: &Client, topic: &str) {
     let placed = client.produce(
         topic,
         &[
-            Record::new("cam01", "frame").header("seq", "7").to(1),
-            Record::new("cam02", "x").to(0),
+            NewRecord::new("cam01", "frame").header("seq", "7").to(1),
+            NewRecord::new("cam02", "x").to(0),
         ],
     );
     assert_eq!(placed, [(1, 0), (0, 0)]);
@@ -36,7 +36,7 @@ fn goes_in_and_comes_out(client: &Client, topic: &str) {
     );
     assert_eq!(record.header("seq"), Some(&b"7"[..]));
     assert_eq!(client.watermarks(topic), [(0, 1), (0, 1)]);
-    assert_eq!(client.committed("nobody", topic), [None, None]);
+    assert_eq!(client.committed("unknown", topic), [None, None]);
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn topics_and_limits_are_kafkas_own() {
         "a topic is not made by asking for it"
     );
     client.create_topic("limits", 1, &[]);
-    let sizes = [vec![0; 1_000_000], vec![0; 1_100_000]].map(|value| Record::new("", value));
+    let sizes = [vec![0; 1_000_000], vec![0; 1_100_000]].map(|value| NewRecord::new("", value));
     let answers = client.try_produce("limits", &sizes);
     assert!(
         answers[0].is_ok() && answers[1].is_err(),
@@ -64,20 +64,20 @@ fn topics_and_limits_are_kafkas_own() {
 }
 
 #[test]
-fn what_an_operator_does_is_done_when_the_call_returns() {
+fn operator_calls_return_when_their_effect_shows() {
     let broker = Broker::shared();
     let (client, operator) = (broker.client(), broker.operator());
     let compact = [("cleanup.policy", "compact")];
     client.create_topic("operated", 1, &[]);
-    let records: Vec<_> = (0..10).map(|_| Record::new("a", "1").to(0)).collect();
+    let records: Vec<_> = (0..10).map(|_| NewRecord::new("a", "1").to(0)).collect();
     client.produce("operated", &records);
     operator.delete_records("operated", 0, 4);
     assert_eq!(client.watermarks("operated"), [(4, 10)]);
-    operator.reset_offset("somebody", "operated", 0, 7);
-    assert_eq!(client.committed("somebody", "operated"), [Some(7)]);
-    operator.reset_offset("somebody", "operated", 0, 5);
-    assert_eq!(client.committed("somebody", "operated"), [Some(5)]);
-    let text = client.committed_metadata("somebody", "operated");
+    operator.reset_offset("reset", "operated", 0, 7);
+    assert_eq!(client.committed("reset", "operated"), [Some(7)]);
+    operator.reset_offset("reset", "operated", 0, 5);
+    assert_eq!(client.committed("reset", "operated"), [Some(5)]);
+    let text = client.committed_metadata("reset", "operated");
     assert_eq!(text, [Some(String::new())]);
     operator.add_partitions("operated", 3);
     assert_eq!(client.watermarks("operated"), [(4, 10), (0, 0), (0, 0)]);
@@ -94,14 +94,14 @@ fn a_killed_broker_comes_back_with_its_records() {
     let mut broker = Broker::start();
     let client = broker.client();
     client.create_topic("kept", 1, &[]);
-    client.produce("kept", &[Record::new("a", "1")]);
+    client.produce("kept", &[NewRecord::new("a", "1")]);
     let process = broker.process();
     let folder = broker.folder();
     broker.kill();
     assert_gone(process, &folder.to_string_lossy());
     broker.restart();
     assert_ne!(broker.process(), process);
-    client.produce("kept", &[Record::new("b", "2")]);
+    client.produce("kept", &[NewRecord::new("b", "2")]);
     broker.restart();
     let values: Vec<_> = client
         .consume_all("kept", Isolation::Uncommitted)
@@ -118,9 +118,9 @@ fn a_frozen_broker_answers_once_it_goes_on() {
     client.create_topic("frozen", 1, &[]);
     broker.freeze();
     thread::scope(|scope| {
-        let produced = scope.spawn(|| client.produce("frozen", &[Record::new("a", "1")]));
+        let produced = scope.spawn(|| client.produce("frozen", &[NewRecord::new("a", "1")]));
         thread::sleep(Duration::from_millis(300));
-        assert!(!produced.is_finished(), "nobody answers");
+        assert!(!produced.is_finished(), "a frozen broker does not answer");
         broker.thaw();
         assert_eq!(produced.join().unwrap(), [(0, 0)]);
     });
@@ -128,8 +128,7 @@ fn a_frozen_broker_answers_once_it_goes_on() {
 
 #[test]
 fn no_process_is_left_behind() {
-    // Dropped; stopped; the launcher killed. What happens when the test itself is killed is in the
-    // next test.
+    // The broker is dropped, stopped, and its launcher killed. The next test kills the test itself.
     let broker = Broker::start();
     let process = broker.process();
     let folder = broker.folder().to_string_lossy().into_owned();
@@ -150,7 +149,7 @@ fn no_process_is_left_behind() {
 
 #[test]
 fn a_broker_ends_with_the_program_that_started_it() {
-    let _place = Heavy::one();
+    let _place = HeavyPermit::one();
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().to_string_lossy().into_owned();
     // A program that holds the other end of the launcher's standard input, and is killed.
@@ -184,7 +183,7 @@ fn a_broker_ends_with_the_program_that_started_it() {
 
 #[test]
 fn a_broker_that_cannot_start_says_why() {
-    let _place = Heavy::one();
+    let _place = HeavyPermit::one();
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().to_string_lossy().into_owned();
     let output = launcher()
@@ -236,7 +235,7 @@ fn passwords_and_certificates_are_asked_for() {
     goes_in_and_comes_out(&Client::mutual_tls(&broker), "mutual");
     let refused = Client::no_certificate(&broker)
         .refused()
-        .expect("nobody comes in without a certificate");
+        .expect("the broker asks for a certificate");
     assert!(refused.contains("SSL"), "{refused}");
     assert_eq!(
         broker.client().topics().len(),

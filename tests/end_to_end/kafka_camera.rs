@@ -1,13 +1,16 @@
-//! What `mattebox camera` promises, through a real broker. Each test is named after the promise
-//! that it holds.
+//! The promises of `mattebox camera`, with a real broker. Each test is named after the promise that
+//! it holds.
 
-use crate::kit::{Broker, Isolation, Running, Signal, Stored, Town, free_port, sample, sum, until};
+use crate::kit::{
+    Broker, Isolation, KafkaPipeline, RunningProgram, Signal, StoredRecord, free_port, sample, sum,
+    until,
+};
 use serde_json::Value;
 use std::{collections::BTreeSet, thread, time::Duration};
 
 fn numbers(broker: &Broker, topic: &str) -> Vec<u64> {
     let records = broker.client().records(topic, Isolation::Uncommitted);
-    records.iter().map(Stored::sequence).collect()
+    records.iter().map(StoredRecord::sequence).collect()
 }
 
 fn has_records(broker: &Broker, topic: &str, at_least: usize) -> bool {
@@ -17,7 +20,7 @@ fn has_records(broker: &Broker, topic: &str, at_least: usize) -> bool {
 #[test]
 fn while_the_broker_is_away_the_newest_frames_wait_and_those_before_are_counted() {
     let mut broker = Broker::start();
-    let town = Town::new(&broker, "away");
+    let pipeline = KafkaPipeline::new(&broker, "away");
     let args = [
         "camera",
         &sample(),
@@ -29,7 +32,7 @@ fn while_the_broker_is_away_the_newest_frames_wait_and_those_before_are_counted(
         "10",
         "--json",
     ];
-    let camera = town.start(&args);
+    let camera = pipeline.start(&args);
     until("the first frames", || has_records(&broker, "away", 10));
     broker.kill();
     // A hundred frames are due in this time.
@@ -69,16 +72,16 @@ fn while_the_broker_is_away_the_newest_frames_wait_and_those_before_are_counted(
 }
 
 #[test]
-fn a_hangup_says_what_waits_for_the_next_start_and_without_a_settings_file_it_is_a_clean_end() {
+fn a_hangup_names_settings_for_the_next_start_and_without_a_settings_file_ends_cleanly() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "hung-up");
-    let file = town.bench.path("m.toml");
-    let log = town.bench.path("log");
+    let pipeline = KafkaPipeline::new(&broker, "hung-up");
+    let file = pipeline.workspace.path("m.toml");
+    let log = pipeline.workspace.path("log");
     let said = |words: &str| std::fs::read_to_string(&log).is_ok_and(|text| text.contains(words));
     let start = |args: &[&str]| {
-        let mut command = town.command(args, "6000");
+        let mut command = pipeline.command(args);
         command.stderr(std::fs::File::create(&log).expect("a log"));
-        Running::start(command)
+        RunningProgram::start(command)
     };
     std::fs::write(&file, "fps = 20").expect("a file");
     let args = [
@@ -123,9 +126,9 @@ fn a_hangup_says_what_waits_for_the_next_start_and_without_a_settings_file_it_is
 }
 
 #[test]
-fn after_kill_9_a_camera_goes_on_with_the_number_behind_its_last() {
+fn after_kill_9_a_camera_continues_its_numbers() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "again");
+    let pipeline = KafkaPipeline::new(&broker, "again");
     let camera = [
         "camera",
         &sample(),
@@ -136,12 +139,12 @@ fn after_kill_9_a_camera_goes_on_with_the_number_behind_its_last() {
         "--partitions",
         "3",
     ];
-    let first = town.start(&camera);
+    let first = pipeline.start(&camera);
     until("frames", || has_records(&broker, "again", 10));
-    // It has no end of its own: whenever the kill comes, frames are on their way.
+    // The camera runs until it is killed, so the kill always hits frames in flight.
     first.kill();
     let before = numbers(&broker, "again");
-    town.report(&[&camera[..], &["--frames", "10"]].concat());
+    pipeline.report(&[&camera[..], &["--frames", "10"]].concat());
     let after = numbers(&broker, "again");
     assert_eq!(after.len(), before.len() + 10);
     assert_eq!(
@@ -152,13 +155,13 @@ fn after_kill_9_a_camera_goes_on_with_the_number_behind_its_last() {
 }
 
 #[test]
-fn frames_that_the_topic_does_not_take_are_told_and_counted_and_end_in_failure() {
+fn refused_frames_are_reported_counted_and_a_failure() {
     let broker = Broker::shared();
     broker
         .client()
         .create_topic("small", 1, &[("max.message.bytes", "3000")]);
-    let town = Town::new(&broker, "small");
-    let done = town.run(&[
+    let pipeline = KafkaPipeline::new(&broker, "small");
+    let done = pipeline.run(&[
         "camera",
         &sample(),
         "--fps",
@@ -188,9 +191,9 @@ fn frames_that_the_topic_does_not_take_are_told_and_counted_and_end_in_failure()
 #[test]
 fn a_camera_that_cannot_be_opened_harms_no_other() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "beside");
+    let pipeline = KafkaPipeline::new(&broker, "beside");
     let good = format!("good={}", sample());
-    let done = town.run(&[
+    let done = pipeline.run(&[
         "camera",
         "bad=nothing.mp4",
         &good,
@@ -218,12 +221,15 @@ fn a_camera_that_cannot_be_opened_harms_no_other() {
 }
 
 /// Pictures as the packets of an AVI file.
-fn avi(town: &Town, name: &str, pictures: &[Vec<u8>]) {
+fn avi(pipeline: &KafkaPipeline, name: &str, pictures: &[Vec<u8>]) {
     for (number, picture) in pictures.iter().enumerate() {
-        std::fs::write(town.bench.path(&format!("{name}-{number:03}.jpg")), picture)
-            .expect("a picture");
+        std::fs::write(
+            pipeline.workspace.path(&format!("{name}-{number:03}.jpg")),
+            picture,
+        )
+        .expect("a picture");
     }
-    town.bench.ffmpeg(&[
+    pipeline.workspace.ffmpeg(&[
         "-framerate",
         "5",
         "-i",
@@ -235,18 +241,18 @@ fn avi(town: &Town, name: &str, pictures: &[Vec<u8>]) {
 }
 
 #[test]
-fn a_damaged_jpeg_costs_at_most_itself_and_what_a_decoder_reads_is_published() {
+fn a_damaged_jpeg_loses_at_most_itself_and_is_published_if_it_decodes() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "damaged");
-    let good = town.bench.jpeg("scale=320:180");
-    let other = town.bench.jpeg("scale=176:144");
+    let pipeline = KafkaPipeline::new(&broker, "damaged");
+    let good = pipeline.workspace.jpeg("scale=320:180");
+    let other = pipeline.workspace.jpeg("scale=176:144");
     let end = good.len() - 2;
     let junk = [&good[..end], &[0; 3], &good[end..]].concat();
     let cut = &good[..end * 2 / 3];
     let no_end = &good[..end];
     let head = &good[..100];
     let pictures = [&good[..], cut, &good, no_end, &junk, &other, head, &good].map(<[u8]>::to_vec);
-    avi(&town, "clip", &pictures);
+    avi(&pipeline, "clip", &pictures);
     let args = [
         "camera",
         "clip.avi",
@@ -257,7 +263,7 @@ fn a_damaged_jpeg_costs_at_most_itself_and_what_a_decoder_reads_is_published() {
         "5",
         "--json",
     ];
-    let done = town.run(&args);
+    let done = pipeline.run(&args);
     let report: Value = serde_json::from_slice(&done.stdout).expect("the report is JSON");
     assert_eq!(
         (
@@ -283,21 +289,23 @@ fn a_damaged_jpeg_costs_at_most_itself_and_what_a_decoder_reads_is_published() {
             done.stderr
         );
     }
-    let report = town.report(&["worker", "--out", "out", "--until", "end"]);
-    assert_eq!(town.count("out"), 7, "{report}");
+    let report = pipeline.report(&["worker", "--out", "out", "--until", "end"]);
+    assert_eq!(pipeline.count("out"), 7, "{report}");
     // The same pictures without passing through: FFmpeg reads as many.
-    let report = town.bench.report(&["run", "clip.avi", "--out", "run"]);
+    let report = pipeline
+        .workspace
+        .report(&["run", "clip.avi", "--out", "run"]);
     assert_eq!(sum(&report, "frames_out"), 7, "{report}");
 }
 
 #[test]
-fn a_picture_wider_than_is_wanted_is_made_smaller_in_the_middle_of_a_stream_that_passes_through() {
+fn pass_through_shrinks_a_picture_that_is_too_wide() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "wider");
-    let small = town.bench.jpeg("scale=160:90");
-    let wide = town.bench.jpeg("scale=640:360");
-    avi(&town, "clip", &[small.clone(), wide, small]);
-    let report = town.report(&[
+    let pipeline = KafkaPipeline::new(&broker, "wider");
+    let small = pipeline.workspace.jpeg("scale=160:90");
+    let wide = pipeline.workspace.jpeg("scale=640:360");
+    avi(&pipeline, "clip", &[small.clone(), wide, small]);
+    let report = pipeline.report(&[
         "camera",
         "clip.avi",
         "--once",
@@ -314,7 +322,7 @@ fn a_picture_wider_than_is_wanted_is_made_smaller_in_the_middle_of_a_stream_that
         "{report}"
     );
     let records = broker.client().consume_all("wider", Isolation::Uncommitted);
-    let size = |record: &Stored| {
+    let size = |record: &StoredRecord| {
         image::load_from_memory(record.value.as_deref().unwrap_or_default())
             .map(|p| (p.width(), p.height()))
     };
@@ -326,13 +334,15 @@ fn a_picture_wider_than_is_wanted_is_made_smaller_in_the_middle_of_a_stream_that
 }
 
 #[test]
-fn a_camera_that_is_off_at_the_start_comes_when_it_comes() {
+fn a_camera_that_is_off_at_the_start_may_come_later() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "off");
-    town.bench.ffmpeg(&["-i", &sample(), "-c", "copy", "a.ts"]);
-    let bytes = town.bench.read("a.ts");
+    let pipeline = KafkaPipeline::new(&broker, "off");
+    pipeline
+        .workspace
+        .ffmpeg(&["-i", &sample(), "-c", "copy", "a.ts"]);
+    let bytes = pipeline.workspace.read("a.ts");
     let port = free_port();
-    let log = town.bench.path("log");
+    let log = pipeline.workspace.path("log");
     let args = [
         "camera",
         &format!("tcp://127.0.0.1:{port}"),
@@ -344,9 +354,9 @@ fn a_camera_that_is_off_at_the_start_comes_when_it_comes() {
         "5",
         "--json",
     ];
-    let mut command = town.command(&args, "6000");
+    let mut command = pipeline.command(&args);
     command.stderr(std::fs::File::create(&log).expect("a log"));
-    let camera = Running::start(command);
+    let camera = RunningProgram::start(command);
     until("it says that it was not reached", || {
         std::fs::read_to_string(&log).is_ok_and(|text| text.contains("refused"))
     });
@@ -370,8 +380,8 @@ fn a_camera_that_is_off_at_the_start_comes_when_it_comes() {
 #[test]
 fn a_topic_that_is_missing_is_made_with_the_partitions_asked_for_and_each_camera_stays_in_one() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "made");
-    town.fill(&["a", "b", "c", "d"], 5, &["--partitions", "5"]);
+    let pipeline = KafkaPipeline::new(&broker, "made");
+    pipeline.fill(&["a", "b", "c", "d"], 5, &["--partitions", "5"]);
     assert_eq!(broker.client().partitions("made"), 5);
     let records = broker.client().consume_all("made", Isolation::Uncommitted);
     let places: BTreeSet<_> = records

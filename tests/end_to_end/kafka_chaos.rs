@@ -1,10 +1,10 @@
 //! Kill -9 of everything in the middle of the work. At the end every published frame has exactly
 //! one whole file, with the bytes that an undisturbed worker gives.
 //!
-//! The test is a small version; `bench/chaos.sh` runs it with 8 cameras, 10,000 frames and kills
-//! every few seconds. `CHAOS_LOGS` names a folder where the processes' logs are kept.
+//! The test is a small version; `bench/chaos.sh` runs it with 8 cameras, 10,000 frames and
+//! kills every few seconds. `CHAOS_LOGS` names a folder where the processes' logs are kept.
 
-use crate::kit::{Broker, Isolation, Running, Stored, Town, sample, until};
+use crate::kit::{Broker, Isolation, KafkaPipeline, RunningProgram, StoredRecord, sample, until};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
@@ -16,25 +16,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How large it is.
+/// The size of the test.
 #[derive(Clone, Copy)]
-struct Scale {
+struct ChaosScale {
     cameras: usize,
     frames: usize,
     fps: usize,
-    /// Between two kills of a worker.
+    /// The time between two kills of a worker.
     pause: Duration,
     workers: usize,
 }
 
-fn scale() -> Scale {
+fn scale() -> ChaosScale {
     let number = |name: &str, default: usize| {
         std::env::var(name)
             .ok()
             .and_then(|v| v.parse().ok())
             .unwrap_or(default)
     };
-    Scale {
+    ChaosScale {
         cameras: number("CHAOS_CAMERAS", 4),
         frames: number("CHAOS_FRAMES", 150),
         fps: number("CHAOS_FPS", 15),
@@ -44,23 +44,23 @@ fn scale() -> Scale {
 }
 
 /// Cameras, workers and the broker that is killed with them.
-struct Chaos {
-    town: Town,
+struct ChaosTest {
+    pipeline: KafkaPipeline,
     broker: Broker,
-    scale: Scale,
-    /// How many bursts there were; each is of a camera of its own.
+    scale: ChaosScale,
+    /// The number of bursts so far; each has another camera.
     bursts: usize,
     /// Frames of the next burst: more after each that was done before a kill.
     burst: usize,
     /// Workers that were started.
     started: AtomicUsize,
-    /// Logs that were begun.
+    /// Log files so far.
     logs: AtomicUsize,
 }
 
-impl Chaos {
-    fn start(&self, args: &[&str]) -> Running {
-        let mut command = self.town.command(args, "6000");
+impl ChaosTest {
+    fn start(&self, args: &[&str]) -> RunningProgram {
+        let mut command = self.pipeline.command(args);
         command.stdout(Stdio::null());
         match std::env::var("CHAOS_LOGS") {
             Ok(folder) => {
@@ -71,11 +71,11 @@ impl Chaos {
             }
             Err(_) => drop(command.stderr(Stdio::null())),
         }
-        Running::start(command)
+        RunningProgram::start(command)
     }
 
     /// Cameras that show the sample over and over.
-    fn cameras(&self, names: Range<usize>, more: &[&str]) -> Running {
+    fn cameras(&self, names: Range<usize>, more: &[&str]) -> RunningProgram {
         let sources: Vec<String> = names
             .map(|n| format!("{}={}", camera(n), sample()))
             .collect();
@@ -96,7 +96,7 @@ impl Chaos {
 
     /// A worker of a group that is named after where its results go. Workers with files stand for
     /// machines that share no disk: each has one of two folders.
-    fn worker(&self, out: &str, more: &[&str]) -> Running {
+    fn worker(&self, out: &str, more: &[&str]) -> RunningProgram {
         let started = self.started.fetch_add(1, Relaxed);
         let disk = match out {
             FILES => format!("{FILES}-disk{}", started % DISKS),
@@ -131,22 +131,22 @@ impl Chaos {
         ends.sum::<i64>().try_into().expect("offsets from 0")
     }
 
-    /// How many of them a group has done with.
+    /// How many frames a group has processed.
     fn done(&self, out: &str) -> u64 {
         let client = self.broker.client();
         client.done_by(out.trim_start_matches("topic:"), "chaos")
     }
 
-    /// Whether a group has done something, and has something left to do.
+    /// Whether a group has processed some frames, and has some left.
     fn is_at_work(&self, out: &str) -> bool {
-        // What is published is asked first: it only grows.
+        // The published frames are counted first: their number only grows.
         let published = self.published();
         let done = self.done(out);
         (1..published).contains(&done)
     }
 
-    /// Publishes frames as fast as possible, and waits until a group has done something more. Gives
-    /// whether it has something left to do: then a kill hits work.
+    /// Publishes frames as fast as possible, and waits until a group has processed some. Returns
+    /// whether it has frames left: then a kill hits work.
     fn works_on_a_burst(&mut self, out: &str) -> bool {
         assert!(
             self.burst < 20_000,
@@ -171,38 +171,41 @@ impl Chaos {
     fn has_file_of(&self, number: usize) -> bool {
         (0..DISKS).any(|disk| {
             let folder = format!("{FILES}-disk{disk}/{}", camera(number));
-            !self.town.bench.files(&folder).is_empty()
+            !self.pipeline.workspace.files(&folder).is_empty()
         })
     }
 
-    /// Freezes a worker until the group goes on without it, and lets it go on then.
-    fn freeze_and_thaw(&self, worker: &Running) {
-        let before = self.done(FILES);
+    /// Freezes a worker until the group goes on without it.
+    fn freeze_and_thaw(&self, worker: &RunningProgram) {
+        let group = |size: usize| self.broker.client().members(FILES) == size;
+        let all = self.scale.workers;
+        until("a group without the workers that were killed", || {
+            group(all)
+        });
         worker.freeze();
-        // The group misses it after six seconds.
-        thread::sleep(Duration::from_secs(8));
+        until("a group without the frozen worker", || group(all - 1));
+        let before = self.done(FILES);
         until("the group to go on without a frozen worker", || {
             self.done(FILES) > before || !self.is_at_work(FILES)
         });
         worker.thaw();
     }
 
-    /// Kills the camera that has no end, and starts it with one.
-    fn kill_and_restart(&self, lone: Running, frames: &str) -> Running {
+    /// Kills the camera that runs for ever, and starts it again with a limit.
+    fn kill_and_restart(&self, lone: RunningProgram, frames: &str) -> RunningProgram {
         lone.kill();
         self.cameras(0..1, &["--frames", frames])
     }
 
     fn kill_and_restart_broker(&mut self) {
         self.broker.kill();
-        thread::sleep(Duration::from_millis(500));
         self.broker.restart();
     }
 
     /// Files by name; those of killed processes under hidden names are left out, they are never
     /// taken for frames.
     fn tree(&self, out: &str) -> BTreeMap<String, Vec<u8>> {
-        let mut tree = self.town.tree(out);
+        let mut tree = self.pipeline.tree(out);
         tree.retain(|name, _| !name.contains("/.mattebox-"));
         tree
     }
@@ -227,12 +230,12 @@ fn camera(number: usize) -> String {
 
 /// Kills, and how many of them came in the middle of the work.
 #[derive(Debug, Default)]
-struct Kills {
+struct KillCount {
     all: usize,
     hits: usize,
 }
 
-impl Kills {
+impl KillCount {
     fn count(&mut self, hit: bool) {
         self.all += 1;
         self.hits += usize::from(hit);
@@ -248,8 +251,8 @@ const TOPIC: &str = "topic:chaos-results";
 #[test]
 fn through_kill_9_of_workers_broker_and_camera_every_frame_is_there_once_with_the_same_bytes() {
     let broker = Broker::alone();
-    let mut chaos = Chaos {
-        town: Town::new(&broker, "chaos"),
+    let mut chaos = ChaosTest {
+        pipeline: KafkaPipeline::new(&broker, "chaos"),
         broker,
         scale: scale(),
         bursts: 0,
@@ -262,15 +265,16 @@ fn through_kill_9_of_workers_broker_and_camera_every_frame_is_there_once_with_th
     let frames = s.frames.to_string();
     let half = (s.frames / 2).to_string();
     let several = chaos.cameras(1..s.cameras, &["--frames", &frames]);
-    // One camera has a process of its own and no end. It is killed, and started again with one.
+    // One camera has a separate process and no limit. It is killed, and started again with a limit.
     let mut lone = chaos.cameras(0..1, &[]);
-    let mut workers: Vec<Running> = (0..s.workers).map(|_| chaos.worker(FILES, &[])).collect();
+    let mut workers: Vec<RunningProgram> =
+        (0..s.workers).map(|_| chaos.worker(FILES, &[])).collect();
     let mut results = vec![chaos.worker(TOPIC, &[])];
     let length = Duration::from_secs_f64(s.frames as f64 / s.fps as f64);
-    let mut of_files = Kills::default();
-    let mut of_topic = Kills::default();
-    let mut of_broker = Kills::default();
-    let mut of_camera = Kills::default();
+    let mut of_files = KillCount::default();
+    let mut of_topic = KillCount::default();
+    let mut of_broker = KillCount::default();
+    let mut of_camera = KillCount::default();
     // While the cameras send, kills come at any time.
     while begun.elapsed() < length {
         thread::sleep(s.pause);
@@ -292,8 +296,8 @@ fn through_kill_9_of_workers_broker_and_camera_every_frame_is_there_once_with_th
             chaos.kill_and_restart_broker();
         }
     }
-    // On a slow machine they may all have come before the work or after it. What has not been hit
-    // often enough is killed in the middle of bursts of frames.
+    // On a slow machine all of these kills may miss the work. Processes that were not hit often
+    // enough are killed during bursts of frames.
     for (out, all, kills) in [
         (FILES, &mut workers, &mut of_files),
         (TOPIC, &mut results, &mut of_topic),
@@ -315,7 +319,7 @@ fn through_kill_9_of_workers_broker_and_camera_every_frame_is_there_once_with_th
         of_camera.count(true);
         lone = chaos.kill_and_restart(lone, &half);
     }
-    // Partitions are added while the cameras send, and a worker is taken for dead.
+    // Partitions are added while the cameras send, and the group expels a worker.
     chaos.works_on_a_burst(FILES);
     chaos.broker.operator().add_partitions("chaos", 8);
     chaos.works_on_a_burst(FILES);
@@ -330,7 +334,8 @@ fn through_kill_9_of_workers_broker_and_camera_every_frame_is_there_once_with_th
 
     let client = chaos.broker.client();
     let records = client.consume_all("chaos", Isolation::Committed);
-    let name = |record: &Stored| format!("{}/frame_{:06}.png", record.camera(), record.sequence());
+    let name =
+        |record: &StoredRecord| format!("{}/frame_{:06}.png", record.camera(), record.sequence());
     let published: BTreeSet<String> = records.iter().map(name).collect();
     assert_eq!(
         published.len(),
@@ -357,7 +362,7 @@ fn through_kill_9_of_workers_broker_and_camera_every_frame_is_there_once_with_th
         differ.is_empty() && disturbed.len() == undisturbed.len(),
         "other bytes: {differ:?}"
     );
-    // What a killed worker has left open hides what follows until the broker ends it.
+    // The open transaction of a killed worker hides later results until the broker aborts it.
     let results = client.await_records("chaos-results", published.len(), Isolation::Committed);
     let ids: BTreeSet<String> = results.iter().map(name).collect();
     assert_eq!(

@@ -1,13 +1,13 @@
 //! `mattebox dead-letters` through a real broker. Each test is named after the promise that it
 //! holds.
 
-use crate::kit::{Bench, Broker, Client, Done, Isolation, Record};
+use crate::kit::{Broker, Client, Isolation, NewRecord, ProgramOutput, Workspace};
 use serde_json::Value;
 use std::time::Duration;
 
-/// A letter as a worker writes it.
-fn letter(topic: &str, camera: &str, code: &str, offset: i64, value: &[u8]) -> Record {
-    Record::new(camera, value)
+/// A dead letter as a worker writes it.
+fn letter(topic: &str, camera: &str, code: &str, offset: i64, value: &[u8]) -> NewRecord {
+    NewRecord::new(camera, value)
         .header("ce_id", format!("{camera}/s/{offset}"))
         .header("mattebox-error-code", code)
         .header(
@@ -20,21 +20,21 @@ fn letter(topic: &str, camera: &str, code: &str, offset: i64, value: &[u8]) -> R
 }
 
 /// A topic and its dead letters.
-struct Desk {
-    bench: Bench,
+struct DeadLetterTopics {
+    workspace: Workspace,
     bootstrap: String,
     client: Client,
     topic: String,
     dead: String,
 }
 
-impl Desk {
+impl DeadLetterTopics {
     fn new(broker: &Broker, topic: &str, settings: &[(&str, &str)]) -> Self {
         let client = broker.client();
         let dead = format!("{topic}.dead");
         client.create_topic(topic, 1, settings);
-        Desk {
-            bench: Bench::new(),
+        DeadLetterTopics {
+            workspace: Workspace::new(),
             bootstrap: broker.bootstrap(),
             client,
             topic: topic.to_owned(),
@@ -43,20 +43,20 @@ impl Desk {
     }
 
     /// Makes the topic of dead letters, with these in it.
-    fn with(self, letters: &[Record]) -> Self {
+    fn with(self, letters: &[NewRecord]) -> Self {
         self.client.create_topic(&self.dead, 1, &[]);
         self.client.produce(&self.dead, letters);
         self
     }
 
-    fn run(&self, args: &[&str]) -> Done {
+    fn run(&self, args: &[&str]) -> ProgramOutput {
         let all = [
             &["dead-letters"],
             args,
             &["--kafka", &self.bootstrap, "--topic", &self.topic],
         ]
         .concat();
-        self.bench.run(&all)
+        self.workspace.run(&all)
     }
 
     #[track_caller]
@@ -85,9 +85,9 @@ impl Desk {
 }
 
 #[test]
-fn letters_are_listed_and_shown_and_sent_again_once() {
+fn dead_letters_are_listed_shown_and_sent_again_once() {
     let broker = Broker::shared();
-    let desk = Desk::new(&broker, "letters", &[]).with(&[
+    let topics = DeadLetterTopics::new(&broker, "letters", &[]).with(&[
         letter("letters", "cam01", "bad-json", 4, b"{\"a\":1"),
         letter("letters", "cam02", "not-a-frame", 5, b"\x00\x01binary\xff"),
         letter("letters", "cam01", "bad-json", 6, b"")
@@ -95,7 +95,7 @@ fn letters_are_listed_and_shown_and_sent_again_once() {
         letter("elsewhere", "cam01", "bad-json", 7, b"x"),
     ]);
 
-    let list = desk.json(&["list"]);
+    let list = topics.json(&["list"]);
     assert_eq!(list.as_array().map(Vec::len), Some(4));
     let first = &list[0];
     assert_eq!(
@@ -107,14 +107,14 @@ fn letters_are_listed_and_shown_and_sent_again_once() {
         (&0.into(), &4.into(), &6.into())
     );
     assert_eq!(
-        desk.json(&["list", "--code", "not-a-frame"])[0]["letter"],
+        topics.json(&["list", "--code", "not-a-frame"])[0]["letter"],
         "0:1"
     );
     assert_eq!(
-        desk.json(&["list", "--camera", "cam01", "--limit", "1"])[0]["letter"],
+        topics.json(&["list", "--camera", "cam01", "--limit", "1"])[0]["letter"],
         "0:3"
     );
-    let table = desk.says(&["list"]);
+    let table = topics.says(&["list"]);
     assert!(
         table.contains("3 bad-json, 1 not-a-frame") && table.contains("0@4"),
         "{table}"
@@ -125,11 +125,14 @@ fn letters_are_listed_and_shown_and_sent_again_once() {
     );
 
     assert_eq!(
-        desk.bench.run(&["dead-letters", "show", "nowhere"]).code,
+        topics
+            .workspace
+            .run(&["dead-letters", "show", "nowhere"])
+            .code,
         Some(2)
     );
-    assert_eq!(desk.run(&["show", "0:99"]).code, Some(1));
-    let shown = desk.says(&["show", "0:1", "--value", "value.bin"]);
+    assert_eq!(topics.run(&["show", "0:99"]).code, Some(1));
+    let shown = topics.says(&["show", "0:1", "--value", "value.bin"]);
     assert!(
         shown.contains("mattebox-error-code: not-a-frame") && shown.contains("ce_id: cam02/s/5"),
         "{shown}"
@@ -138,34 +141,35 @@ fn letters_are_listed_and_shown_and_sent_again_once() {
         !shown.contains('\u{1b}') && !shown.contains('\0'),
         "{shown:?}"
     );
-    assert_eq!(desk.bench.read("value.bin"), b"\x00\x01binary\xff");
+    assert_eq!(topics.workspace.read("value.bin"), b"\x00\x01binary\xff");
     assert_eq!(
-        desk.run(&["show", "0:1", "--value", "-"]).stdout,
+        topics.run(&["show", "0:1", "--value", "-"]).stdout,
         b"\x00\x01binary\xff"
     );
     assert!(
-        desk.json(&["show", "0:2"])["obstacle"]
+        topics.json(&["show", "0:2"])["obstacle"]
             .as_str()
             .is_some_and(|why| why.contains("2000000"))
     );
 
     assert!(
-        desk.says(&["redrive", "--dry-run"])
+        topics
+            .says(&["redrive", "--dry-run"])
             .starts_with("2 would be sent again\n")
     );
     assert_eq!(
-        (desk.arrived(), desk.recorded()),
+        (topics.arrived(), topics.recorded()),
         (0, vec![None]),
         "a dry run does nothing"
     );
-    let said = desk.says(&["redrive"]);
+    let said = topics.says(&["redrive"]);
     assert!(said.starts_with("2 sent again\n"), "{said}");
     assert!(
         said.contains("letter 0:2 cannot be sent") && said.contains("letter 0:3 cannot be sent"),
         "{said}"
     );
-    assert_eq!(desk.recorded(), [Some(4)]);
-    let sent = desk.client.consume_all("letters", Isolation::Committed);
+    assert_eq!(topics.recorded(), [Some(4)]);
+    let sent = topics.client.consume_all("letters", Isolation::Committed);
     assert_eq!(sent.len(), 2);
     assert_eq!(
         (sent[1].key.as_deref(), sent[1].value.as_deref()),
@@ -177,30 +181,30 @@ fn letters_are_listed_and_shown_and_sent_again_once() {
         "the headers of its death are gone"
     );
 
-    assert_eq!(desk.says(&["redrive"]), "0 sent again\n");
-    desk.client.produce(
-        &desk.dead,
+    assert_eq!(topics.says(&["redrive"]), "0 sent again\n");
+    topics.client.produce(
+        &topics.dead,
         &[letter("letters", "cam03", "bad-json", 9, b"new")],
     );
     assert_eq!(
-        desk.says(&["redrive"]),
+        topics.says(&["redrive"]),
         "1 sent again\n",
         "only what is new"
     );
     assert_eq!(
-        desk.says(&["redrive", "--from", "0:0", "--limit", "1"]),
+        topics.says(&["redrive", "--from", "0:0", "--limit", "1"]),
         "1 sent again\n",
         "and what is asked for"
     );
     assert_eq!(
-        (desk.arrived(), desk.recorded()),
+        (topics.arrived(), topics.recorded()),
         (4, vec![Some(5)]),
         "what is recorded does not go back"
     );
 }
 
 #[test]
-fn what_a_choice_leaves_out_is_sent_later() {
+fn records_outside_a_filter_are_sent_later() {
     let broker = Broker::shared();
     let letters = [1, 2, 3].map(|n| {
         letter(
@@ -211,25 +215,30 @@ fn what_a_choice_leaves_out_is_sent_later() {
             b"x",
         )
     });
-    let desk = Desk::new(&broker, "chosen", &[]).with(&letters);
-    assert_eq!(desk.says(&["redrive", "--camera", "b"]), "1 sent again\n");
-    assert_eq!(desk.says(&["redrive", "--from", "0:2"]), "1 sent again\n");
-    assert_eq!(desk.recorded(), [None], "letters before were not looked at");
-    assert_eq!(desk.says(&["redrive", "--limit", "2"]), "2 sent again\n");
-    assert_eq!(desk.recorded(), [Some(2)]);
-    assert_eq!(desk.says(&["redrive"]), "1 sent again\n");
+    let topics = DeadLetterTopics::new(&broker, "chosen", &[]).with(&letters);
+    assert_eq!(topics.says(&["redrive", "--camera", "b"]), "1 sent again\n");
+    assert_eq!(topics.says(&["redrive", "--from", "0:2"]), "1 sent again\n");
+    assert_eq!(
+        topics.recorded(),
+        [None],
+        "letters before were not looked at"
+    );
+    assert_eq!(topics.says(&["redrive", "--limit", "2"]), "2 sent again\n");
+    assert_eq!(topics.recorded(), [Some(2)]);
+    assert_eq!(topics.says(&["redrive"]), "1 sent again\n");
 }
 
 #[test]
-fn a_letter_that_the_broker_refuses_is_not_counted_and_not_lost() {
+fn a_dead_letter_that_the_broker_refuses_is_not_counted_and_not_lost() {
     let broker = Broker::shared();
     let large = vec![b'x'; 50_000];
-    let desk = Desk::new(&broker, "refusing", &[("max.message.bytes", "20000")]).with(&[
-        letter("refusing", "a", "bad-json", 1, b"x"),
-        letter("refusing", "a", "bad-json", 2, &large),
-    ]);
+    let topics = DeadLetterTopics::new(&broker, "refusing", &[("max.message.bytes", "20000")])
+        .with(&[
+            letter("refusing", "a", "bad-json", 1, b"x"),
+            letter("refusing", "a", "bad-json", 2, &large),
+        ]);
     // Each in a batch of its own, so that the small one is not refused with the large one.
-    let done = desk.run(&["redrive", "--kafka-option", "batch.num.messages=1"]);
+    let done = topics.run(&["redrive", "--kafka-option", "batch.num.messages=1"]);
     assert_eq!(
         (done.code, String::from_utf8_lossy(&done.stdout).as_ref()),
         (Some(1), "1 sent again\n"),
@@ -238,7 +247,7 @@ fn a_letter_that_the_broker_refuses_is_not_counted_and_not_lost() {
     );
     assert!(done.stderr.contains("letter 0:1"), "{}", done.stderr);
     assert_eq!(
-        (desk.arrived(), desk.recorded()),
+        (topics.arrived(), topics.recorded()),
         (1, vec![Some(1)]),
         "the next redrive begins with it"
     );
@@ -247,13 +256,13 @@ fn a_letter_that_the_broker_refuses_is_not_counted_and_not_lost() {
 #[test]
 fn no_letters_are_no_error() {
     let broker = Broker::shared();
-    let desk = Desk::new(&broker, "healthy", &[]);
+    let topics = DeadLetterTopics::new(&broker, "healthy", &[]);
     let nothing = "there are no dead letters in healthy.dead\n";
-    assert_eq!(desk.says(&["list"]), nothing);
-    assert_eq!(desk.says(&["redrive"]), "0 sent again\n");
-    assert_eq!(desk.json(&["list"]), Value::Array(vec![]));
-    let desk = desk.with(&[]);
-    assert_eq!(desk.says(&["list"]), nothing);
+    assert_eq!(topics.says(&["list"]), nothing);
+    assert_eq!(topics.says(&["redrive"]), "0 sent again\n");
+    assert_eq!(topics.json(&["list"]), Value::Array(vec![]));
+    let topics = topics.with(&[]);
+    assert_eq!(topics.says(&["list"]), nothing);
     let begun = std::time::Instant::now();
     let args = [
         "dead-letters",
@@ -265,6 +274,6 @@ fn no_letters_are_no_error() {
         "--connect-timeout",
         "1s",
     ];
-    assert_eq!(desk.bench.run(&args).code, Some(3));
+    assert_eq!(topics.workspace.run(&args).code, Some(3));
     assert!(begun.elapsed() < Duration::from_secs(20));
 }

@@ -1,10 +1,10 @@
-//! What a fleet that is left alone promises: reasons that are read, health that says whether work
-//! is done, clocks that are not compared, turns for everybody. Each test is named after the promise
-//! that it holds.
+//! A fleet that runs unattended: readable reasons, health that says whether work is done, clocks
+//! that are not compared, turns for every partition. Each test is named after the promise that it
+//! holds.
 
 use crate::kit::{
-    AUTHORIZER, Bench, Broker, Done, Isolation, Page, Running, Town, binary_frame, free_port,
-    sample, shield, sum, until,
+    AUTHORIZER, Broker, Isolation, KafkaPipeline, ProgramOutput, RunningPage, RunningProgram,
+    Workspace, binary_frame, free_port, sample, shield, sum, until,
 };
 use std::{
     collections::BTreeMap,
@@ -15,11 +15,11 @@ use std::{
 };
 
 /// Runs OpenSSL in a folder.
-fn openssl(bench: &Bench, args: &str) -> Command {
+fn openssl(workspace: &Workspace, args: &str) -> Command {
     let mut command = Command::new("openssl");
     shield(&mut command)
         .args(args.split_whitespace())
-        .current_dir(bench.path("."))
+        .current_dir(workspace.path("."))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
@@ -27,18 +27,18 @@ fn openssl(bench: &Bench, args: &str) -> Command {
 }
 
 /// A TLS server on the loopback whose certificate, its own authority, is for another name.
-fn server_with_other_name(bench: &Bench) -> (String, Running) {
+fn server_with_other_name(workspace: &Workspace) -> (String, RunningProgram) {
     let make = "req -x509 -newkey rsa:2048 -nodes -days 2 -keyout other.key -out other.pem \
                 -subj /CN=other -addext subjectAltName=DNS:other.example";
     assert!(
-        openssl(bench, make)
+        openssl(workspace, make)
             .status()
             .expect("openssl runs")
             .success()
     );
     let port = free_port();
     let serve = format!("s_server -accept 127.0.0.1:{port} -cert other.pem -key other.key -quiet");
-    let server = Running::start(openssl(bench, &serve));
+    let server = RunningProgram::start(openssl(workspace, &serve));
     until("a server that listens", || {
         std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
     });
@@ -55,8 +55,8 @@ fn login(broker: &Broker) -> Vec<String> {
 }
 
 /// A command with options that reach a broker.
-fn command(bench: &Bench, args: &[&str], options: &[String]) -> Command {
-    let mut command = bench.command(args);
+fn command(workspace: &Workspace, args: &[&str], options: &[String]) -> Command {
+    let mut command = workspace.command(args);
     command
         .args(options)
         .args(["--progress", "none"])
@@ -71,17 +71,17 @@ fn command(bench: &Bench, args: &[&str], options: &[String]) -> Command {
     command
 }
 
-fn run(bench: &Bench, args: &[&str], options: &[String]) -> Done {
-    Running::start(command(bench, args, options)).finish(args)
+fn run(workspace: &Workspace, args: &[&str], options: &[String]) -> ProgramOutput {
+    RunningProgram::start(command(workspace, args, options)).finish(args)
 }
 
 #[test]
-fn why_there_is_no_connection_is_read_and_not_guessed() {
-    let bench = Bench::new();
+fn the_reason_of_a_failed_connection_is_reported() {
+    let workspace = Workspace::new();
     let broker = Broker::with(&["--sasl-ssl"]);
     let (plain, sasl) = (broker.bootstrap(), broker.property("sasl_ssl"));
     let (mutual, ca) = (broker.property("mutual_tls"), broker.property("ca"));
-    let (other, _server) = server_with_other_name(&bench);
+    let (other, _server) = server_with_other_name(&workspace);
     let no_one = format!("127.0.0.1:{}", free_port());
     let login = ["--kafka-username", "mattebox", "--kafka-sasl", "PLAIN"];
     let wrong = ["--kafka-username", "other", "--kafka-sasl", "PLAIN"];
@@ -142,7 +142,7 @@ fn why_there_is_no_connection_is_read_and_not_guessed() {
             "--kafka",
             address,
         ];
-        let done = run(&bench, &[&args[..], &options].concat(), &[]);
+        let done = run(&workspace, &[&args[..], &options].concat(), &[]);
         assert!(
             done.code == Some(code) && done.stderr.contains(said),
             "{address} {options:?}: {:?}, not {said:?}: {}",
@@ -153,15 +153,15 @@ fn why_there_is_no_connection_is_read_and_not_guessed() {
 }
 
 #[test]
-fn a_right_that_is_denied_is_named_and_no_topic_is_said_to_be_missing_or_made() {
-    let bench = Bench::new();
+fn a_denied_right_is_named_and_no_topic_counts_as_missing() {
+    let workspace = Workspace::new();
     let broker = Broker::with(&AUTHORIZER);
     let login = login(&broker);
     let (client, operator) = (broker.client(), broker.operator());
     let source = sample();
     let camera = |topic| ["camera", &source, "--frames", "3", "--topic", topic];
     let worker = |topic| ["worker", "--until", "end", "--topic", topic];
-    let filled = run(&bench, &camera("rights"), &login);
+    let filled = run(&workspace, &camera("rights"), &login);
     assert_eq!(filled.code, Some(0), "{}", filled.stderr);
     for (operation, args) in [
         ("ALL", &worker("rights")[..]),
@@ -169,7 +169,7 @@ fn a_right_that_is_denied_is_named_and_no_topic_is_said_to_be_missing_or_made() 
         ("ALL", &camera("rights")),
     ] {
         operator.set_denied(true, "rights", operation);
-        let done = run(&bench, args, &login);
+        let done = run(&workspace, args, &login);
         operator.set_denied(false, "rights", operation);
         assert_eq!(done.code, Some(1), "{operation} {args:?}: {}", done.stderr);
         assert!(
@@ -183,15 +183,15 @@ fn a_right_that_is_denied_is_named_and_no_topic_is_said_to_be_missing_or_made() 
             done.stderr
         );
     }
-    // A dead letter that may not be sent: nothing is passed over, and the worker says so.
+    // A dead letter that may not be sent: the worker skips nothing, and says so.
     client.create_topic("rights.dead", 1, &[]);
     operator.set_denied(true, "rights.dead", "ALL");
     client.produce(
         "rights",
-        &[crate::kit::Record::new("cam01", "no frame").to(0)],
+        &[crate::kit::NewRecord::new("cam01", "no frame").to(0)],
     );
     let args = ["worker", "--topic", "rights", "--view=127.0.0.1:0"];
-    let page = Page::start(&bench, command(&bench, &args, &login), "log");
+    let page = RunningPage::start(&workspace, command(&workspace, &args, &login), "log");
     page.until("a trouble with dead letters", |page| {
         page.troubles().is_some_and(|troubles| {
             troubles.contains("dead letter") && troubles.contains("does not allow this user")
@@ -213,11 +213,11 @@ fn a_right_that_is_denied_is_named_and_no_topic_is_said_to_be_missing_or_made() 
 #[test]
 fn a_worker_whose_files_cannot_be_written_is_not_ready_and_says_why_once() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "unwritten");
-    town.fill(&["a"], 60, &["--partitions", "1"]);
-    fs::create_dir(town.bench.path("output")).expect("a folder");
-    fs::write(town.bench.path("output/a"), "a file in the way").expect("a file");
-    let page = town.page(&["worker"], "log");
+    let pipeline = KafkaPipeline::new(&broker, "unwritten");
+    pipeline.fill(&["a"], 60, &["--partitions", "1"]);
+    fs::create_dir(pipeline.workspace.path("output")).expect("a folder");
+    fs::write(pipeline.workspace.path("output/a"), "a file in the way").expect("a file");
+    let page = pipeline.page(&["worker"], "log");
     page.until("a trouble with the folder", |page| {
         page.troubles()
             .is_some_and(|troubles| troubles.contains("output/a"))
@@ -227,25 +227,27 @@ fn a_worker_whose_files_cannot_be_written_is_not_ready_and_says_why_once() {
         metrics.contains("mattebox_worker_troubles{cause=\"output\"} 1"),
         "{metrics}"
     );
-    // It is tried each second.
+    // The worker tries each second.
     thread::sleep(Duration::from_secs(4));
     assert_eq!(page.lines_with("ERROR"), 1, "one cause has one line");
-    fs::remove_file(town.bench.path("output/a")).expect("removed");
+    fs::remove_file(pipeline.workspace.path("output/a")).expect("removed");
     page.until("an end of the trouble", |page| page.troubles().is_none());
-    until("all files", || town.bench.files("output/a").len() == 60);
+    until("all files", || {
+        pipeline.workspace.files("output/a").len() == 60
+    });
     page.stop();
 }
 
 #[test]
-fn a_topic_that_is_deleted_under_its_camera_is_made_again() {
+fn a_camera_creates_its_deleted_topic_again() {
     let broker = Broker::shared();
     let (client, operator) = (broker.client(), broker.operator());
-    let town = Town::new(&broker, "deleted");
+    let pipeline = KafkaPipeline::new(&broker, "deleted");
     let source = sample();
     let args = ["camera", &source, "--fps", "20", "--max-width", "160"];
     let metrics = ["--partitions", "2", "--metrics=127.0.0.1:0"];
-    let camera = town.command(&[&args[..], &metrics].concat(), "6000");
-    let page = Page::start(&town.bench, camera, "log");
+    let camera = pipeline.command(&[&args[..], &metrics].concat());
+    let page = RunningPage::start(&pipeline.workspace, camera, "log");
     let count = || match client.partitions("deleted") {
         0 => 0,
         _ => client
@@ -274,12 +276,12 @@ fn a_topic_that_is_deleted_under_its_camera_is_made_again() {
 }
 
 #[test]
-fn a_source_slower_than_the_clock_publishes_all_that_it_has() {
+fn a_source_slower_than_its_rate_publishes_every_frame() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "slow");
+    let pipeline = KafkaPipeline::new(&broker, "slow");
     let source = sample();
     // No machine encodes so many.
-    let report = town.report(&[
+    let report = pipeline.report(&[
         "camera",
         &source,
         "--fps",
@@ -303,15 +305,15 @@ fn now() -> f64 {
 fn the_clocks_of_two_machines_are_not_compared() {
     let broker = Broker::shared();
     let client = broker.client();
-    let town = Town::new(&broker, "clocks");
+    let pipeline = KafkaPipeline::new(&broker, "clocks");
     client.create_topic("clocks", 1, &[]);
-    let [jpeg] = town.pictures([64]);
+    let [jpeg] = pipeline.pictures([64]);
     let options = ["worker", "--live", "--max-age", "500ms"];
-    let page = town.page(&options, "log");
+    let page = pipeline.page(&options, "log");
     page.until("a worker with its partition", |page| {
         page.troubles().is_none()
     });
-    // What the cameras' clocks are off by, in seconds.
+    // The errors of the cameras' clocks, in seconds.
     let cameras = [
         ("behind", -0.7),
         ("hours-behind", -7200.0),
@@ -324,9 +326,9 @@ fn the_clocks_of_two_machines_are_not_compared() {
         client.produce("clocks", &frames);
         thread::sleep(Duration::from_millis(50));
     }
-    let count = |camera: &str| town.bench.files(&format!("output/{camera}")).len();
+    let count = |camera: &str| pipeline.workspace.files(&format!("output/{camera}")).len();
     for (camera, _) in cameras {
-        // A machine that is busy with other tests may be late with some.
+        // A busy machine may skip some late frames.
         until(&format!("the files of {camera}"), || count(camera) >= 100);
     }
     for (camera, said) in [
@@ -342,13 +344,13 @@ fn the_clocks_of_two_machines_are_not_compared() {
 }
 
 #[test]
-fn a_camera_of_which_no_frame_comes_through_makes_its_worker_unready() {
+fn a_worker_is_not_ready_while_a_camera_has_only_dead_letters() {
     let broker = Broker::shared();
     let client = broker.client();
-    let town = Town::new(&broker, "nothing");
+    let pipeline = KafkaPipeline::new(&broker, "nothing");
     client.create_topic("nothing", 1, &[]);
-    let [jpeg] = town.pictures([64]);
-    let page = town.page(&["worker"], "log");
+    let [jpeg] = pipeline.pictures([64]);
+    let page = pipeline.page(&["worker"], "log");
     let publish = |camera: &str, from: u64, count: u64, bytes: &[u8]| {
         let frames: Vec<_> = (from..from + count)
             .map(|number| binary_frame(camera, Some("s"), number, now(), bytes).to(0))
@@ -373,9 +375,9 @@ fn a_camera_of_which_no_frame_comes_through_makes_its_worker_unready() {
 fn partitions_of_a_backlog_get_turns() {
     let broker = Broker::shared();
     let client = broker.client();
-    let town = Town::new(&broker, "turns");
+    let pipeline = KafkaPipeline::new(&broker, "turns");
     client.create_topic("turns", 12, &[]);
-    let [jpeg] = town.pictures([640]);
+    let [jpeg] = pipeline.pictures([640]);
     for partition in 0..12 {
         let camera = format!("c{partition}");
         let frames: Vec<_> = (0..60)
@@ -383,12 +385,12 @@ fn partitions_of_a_backlog_get_turns() {
             .collect();
         client.produce("turns", &frames);
     }
-    let worker = town.start(&["worker"]);
-    until("half of the files", || town.count("output") >= 360);
+    let worker = pipeline.start(&["worker"]);
+    until("half of the files", || pipeline.count("output") >= 360);
     worker.kill();
     let mut done = BTreeMap::new();
     for partition in 0..12 {
-        let files = town.bench.files(&format!("output/c{partition}"));
+        let files = pipeline.workspace.files(&format!("output/c{partition}"));
         let files = files.iter().filter(|name| !name.starts_with('.')).count();
         done.insert(partition, files);
     }
@@ -397,34 +399,39 @@ fn partitions_of_a_backlog_get_turns() {
 }
 
 /// The colour behind the person in the newest file of a camera.
-fn colour_of_newest(town: &Town, camera: &str) -> [u8; 3] {
+fn colour_of_newest(pipeline: &KafkaPipeline, camera: &str) -> [u8; 3] {
     let folder = format!("output/{camera}");
-    let newest = town.bench.files(&folder).into_iter().max().expect("a file");
-    let file = town.bench.read(&format!("{folder}/{newest}"));
+    let newest = pipeline
+        .workspace
+        .files(&folder)
+        .into_iter()
+        .max()
+        .expect("a file");
+    let file = pipeline.workspace.read(&format!("{folder}/{newest}"));
     let frame = mattebox_core::codec::decode(&file, &Default::default()).expect("a picture");
     frame.get_pixel(160, 2).0
 }
 
 #[test]
-fn a_camera_has_settings_of_its_own_and_they_are_read_again() {
+fn camera_settings_are_per_camera_and_read_again() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "own");
-    let file = town.bench.path("cameras.toml");
+    let pipeline = KafkaPipeline::new(&broker, "own");
+    let file = pipeline.workspace.path("cameras.toml");
     let write = |text: &str| fs::write(&file, text).expect("a file");
     let options = ["worker", "--camera-settings", "cameras.toml"];
     write("[b]\nbackground = \"#ff0000\"\nmatte = \"wrong\"");
-    let refused = town.run(&options);
+    let refused = pipeline.run(&options);
     assert!(
         refused.code == Some(2) && refused.stderr.contains("cameras.toml"),
         "{}",
         refused.stderr
     );
     write("[b]\nbackground = \"#ff0000\"\nmatte = \"hard\"");
-    town.fill(&["a", "b"], 10, &["--partitions", "1"]);
-    let page = town.page(&options, "log");
-    let count = || town.count("output");
+    pipeline.fill(&["a", "b"], 10, &["--partitions", "1"]);
+    let page = pipeline.page(&options, "log");
+    let count = || pipeline.count("output");
     until("the first frames", || count() == 20);
-    let colours = || ["a", "b"].map(|camera| colour_of_newest(&town, camera));
+    let colours = || ["a", "b"].map(|camera| colour_of_newest(&pipeline, camera));
     assert_eq!(colours(), [[0xC0; 3], [0xFF, 0, 0]]);
     for (text, said) in [
         (
@@ -436,7 +443,7 @@ fn a_camera_has_settings_of_its_own_and_they_are_read_again() {
         write(text);
         page.until(said, |page| page.said(said));
         let expected = count() + 20;
-        town.fill(&["a", "b"], 10, &[]);
+        pipeline.fill(&["a", "b"], 10, &[]);
         until("more frames", || count() == expected);
     }
     assert_eq!(colours(), [[0, 0, 0xFF], [0xC0; 3]]);

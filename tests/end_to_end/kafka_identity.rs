@@ -1,8 +1,9 @@
-//! Every frame has its own camera's name and a number that no other frame gets, whatever the log
-//! and the disk look like.
+//! Every frame has the name of its camera and a number that no other frame gets, for any state of
+//! the log and the disk.
 
 use crate::kit::{
-    Broker, Files, Isolation, Record, Town, assert_untouched, repository, seed_json, sum, until,
+    Broker, Isolation, KafkaPipeline, NewRecord, OutputFiles, assert_untouched, repository,
+    seed_json, sum, until,
 };
 use std::{
     collections::BTreeSet,
@@ -11,8 +12,8 @@ use std::{
 };
 
 /// A frame as the seed's camera sends it. Cameras are told apart by the sizes of their pictures.
-fn record(camera: &str, number: u64, seconds: f64, jpeg: &[u8]) -> Record {
-    Record::new(camera, seed_json(camera, number, seconds, jpeg)).to(0)
+fn record(camera: &str, number: u64, seconds: f64, jpeg: &[u8]) -> NewRecord {
+    NewRecord::new(camera, seed_json(camera, number, seconds, jpeg)).to(0)
 }
 
 /// Publishes frames of cameras in one partition, those with odd numbers after all others, and looks
@@ -20,7 +21,7 @@ fn record(camera: &str, number: u64, seconds: f64, jpeg: &[u8]) -> Record {
 fn late_frames_are_in_their_own_folders(topic: &str, widths: &[u32]) {
     const FRAMES: u64 = 24;
     let broker = Broker::shared();
-    let town = Town::new(&broker, topic);
+    let pipeline = KafkaPipeline::new(&broker, topic);
     let client = broker.client();
     client.create_topic(topic, 1, &[]);
     let cameras: Vec<_> = widths
@@ -29,7 +30,7 @@ fn late_frames_are_in_their_own_folders(topic: &str, widths: &[u32]) {
             (
                 format!("w{width}"),
                 *width,
-                town.bench.jpeg(&format!("scale={width}:-2")),
+                pipeline.workspace.jpeg(&format!("scale={width}:-2")),
             )
         })
         .collect();
@@ -42,7 +43,7 @@ fn late_frames_are_in_their_own_folders(topic: &str, widths: &[u32]) {
         }
     }
     client.produce(topic, &records);
-    let report = town.report(&["worker", "--until", "end"]);
+    let report = pipeline.report(&["worker", "--until", "end"]);
     let all = FRAMES * cameras.len() as u64;
     assert_eq!((sum(&report, "frames_out"), sum(&report, "kept")), (all, 0));
     // All odd ones but the last, which is no later than the frame before it.
@@ -51,13 +52,13 @@ fn late_frames_are_in_their_own_folders(topic: &str, widths: &[u32]) {
         (FRAMES / 2 - 1) * cameras.len() as u64
     );
     for (camera, width, _) in &cameras {
-        let files = town.bench.files(&format!("output/{camera}"));
+        let files = pipeline.workspace.files(&format!("output/{camera}"));
         let wanted: Vec<_> = (0..FRAMES)
             .map(|number| format!("frame_{number:06}.png"))
             .collect();
         assert_eq!(files, wanted);
         for name in files {
-            let bytes = town.bench.read(&format!("output/{camera}/{name}"));
+            let bytes = pipeline.workspace.read(&format!("output/{camera}/{name}"));
             let picture =
                 mattebox_core::codec::decode(&bytes, &Default::default()).expect("a picture");
             assert_eq!(
@@ -80,7 +81,7 @@ fn late_frames_of_three_cameras_in_a_partition_are_in_their_own_folders() {
 }
 
 /// Frames of a life of camera `a`, which counts from 0 and has pictures of a size.
-fn life(n: usize, count: u64, jpeg: &[u8]) -> Vec<Record> {
+fn life(n: usize, count: u64, jpeg: &[u8]) -> Vec<NewRecord> {
     let begun = 1000.0 * n as f64;
     (0..count)
         .map(|number| record("a", number, begun + number as f64, jpeg))
@@ -88,7 +89,7 @@ fn life(n: usize, count: u64, jpeg: &[u8]) -> Vec<Record> {
 }
 
 #[track_caller]
-fn assert_nothing_is_replaced(before: &Files, after: &Files, count: usize) {
+fn assert_nothing_is_replaced(before: &OutputFiles, after: &OutputFiles, count: usize) {
     assert_untouched(before, after);
     assert_eq!(after.len(), count);
 }
@@ -97,43 +98,43 @@ fn assert_nothing_is_replaced(before: &Files, after: &Files, count: usize) {
 const WIDTHS: [u32; 3] = [160, 240, 320];
 
 #[test]
-fn state_that_cannot_be_read_is_told_and_counted_and_replaces_no_file() {
+fn an_unreadable_state_is_reported_and_replaces_no_file() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "unreadable");
+    let pipeline = KafkaPipeline::new(&broker, "unreadable");
     let client = broker.client();
     client.create_topic("unreadable", 1, &[]);
-    let pictures = town.pictures(WIDTHS);
+    let pictures = pipeline.pictures(WIDTHS);
     client.produce(
         "unreadable",
         &[life(0, 10, &pictures[0]), life(1, 10, &pictures[1])].concat(),
     );
-    town.report(&["worker", "--until", "end"]);
-    let before = town.tree("output");
+    pipeline.report(&["worker", "--until", "end"]);
+    let before = pipeline.tree("output");
     assert_eq!(before.len(), 20);
     // Four bytes of each state change.
     let topic = "unreadable.mattebox.state";
-    let damaged: Vec<Record> = client
+    let damaged: Vec<NewRecord> = client
         .consume_all(topic, Isolation::Committed)
         .into_iter()
         .filter_map(|state| {
             let mut bytes = state.value?;
             let middle = bytes.len() / 2;
             bytes[middle..middle + 4].iter_mut().for_each(|b| *b = !*b);
-            Some(Record::new(state.key?, bytes).to(0))
+            Some(NewRecord::new(state.key?, bytes).to(0))
         })
         .collect();
     assert!(!damaged.is_empty());
     client.produce(topic, &damaged);
     client.produce("unreadable", &life(2, 10, &pictures[2]));
-    let done = town.run(&["worker", "--until", "end", "--on-missing-state", "fail"]);
+    let done = pipeline.run(&["worker", "--until", "end", "--on-missing-state", "fail"]);
     assert_eq!(done.code, Some(1), "{}", done.stderr);
     assert!(
         done.stderr.contains("--on-missing-state restart"),
         "{}",
         done.stderr
     );
-    assert_nothing_is_replaced(&before, &town.tree("output"), 20);
-    let done = town.run(&["worker", "--until", "end", "--json"]);
+    assert_nothing_is_replaced(&before, &pipeline.tree("output"), 20);
+    let done = pipeline.run(&["worker", "--until", "end", "--json"]);
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     let report = serde_json::from_slice(&done.stdout).expect("JSON");
     assert_eq!(
@@ -146,10 +147,10 @@ fn state_that_cannot_be_read_is_told_and_counted_and_replaces_no_file() {
         .find(|line| line.contains("cannot be read"));
     let told = told.expect("a warning");
     assert!(told.contains("WARN") && told.contains("camera=a"), "{told}");
-    assert_nothing_is_replaced(&before, &town.tree("output"), 30);
-    // What it goes on with is stored: it is told once.
+    assert_nothing_is_replaced(&before, &pipeline.tree("output"), 30);
+    // The state that it continues with is stored, so the message comes once.
     client.produce("unreadable", &[record("a", 10, 5000.0, &pictures[2])]);
-    let report = town.report(&["worker", "--until", "end"]);
+    let report = pipeline.report(&["worker", "--until", "end"]);
     assert_eq!(
         (sum(&report, "frames_out"), sum(&report, "state_unreadable")),
         (1, 0)
@@ -158,22 +159,22 @@ fn state_that_cannot_be_read_is_told_and_counted_and_replaces_no_file() {
 
 #[test]
 fn a_folder_that_outlives_its_cluster_keeps_its_files() {
-    let town_of = |broker: &Broker| Town::new(broker, "outlived");
+    let town_of = |broker: &Broker| KafkaPipeline::new(broker, "outlived");
     let broker = Broker::start();
-    let town = town_of(&broker);
-    let pictures = town.pictures(WIDTHS);
+    let pipeline = town_of(&broker);
+    let pictures = pipeline.pictures(WIDTHS);
     broker.client().create_topic("outlived", 1, &[]);
     broker
         .client()
         .produce("outlived", &life(0, 30, &pictures[0]));
-    town.report(&["worker", "--until", "end"]);
-    let before = town.tree("output");
-    let folder = town.bench.path("output");
+    pipeline.report(&["worker", "--until", "end"]);
+    let before = pipeline.tree("output");
+    let folder = pipeline.workspace.path("output");
     drop(broker);
     // As after `docker compose down -v`: topics, offsets, states and the journal are gone.
     let broker = Broker::start();
     let other = town_of(&broker);
-    let kept = other.bench.path("output");
+    let kept = other.workspace.path("output");
     fs::rename(&folder, &kept).expect("moved");
     broker.client().create_topic("outlived", 1, &[]);
     broker
@@ -189,59 +190,59 @@ fn a_folder_that_outlives_its_cluster_keeps_its_files() {
 #[test]
 fn a_folder_belongs_to_one_topic_and_group() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "owned");
+    let pipeline = KafkaPipeline::new(&broker, "owned");
     broker.client().create_topic("owned", 1, &[]);
-    let pictures = town.pictures(WIDTHS);
+    let pictures = pipeline.pictures(WIDTHS);
     broker.client().produce("owned", &life(0, 5, &pictures[0]));
-    town.report(&["worker", "--until", "end"]);
-    let before = town.tree("output");
-    let done = town.run(&["worker", "--until", "end", "--group", "second"]);
+    pipeline.report(&["worker", "--until", "end"]);
+    let before = pipeline.tree("output");
+    let done = pipeline.run(&["worker", "--until", "end", "--group", "second"]);
     assert_eq!(done.code, Some(2), "{}", done.stderr);
     for word in ["output", "mattebox", "--out"] {
         assert!(done.stderr.contains(word), "{word}: {}", done.stderr);
     }
-    assert!(town.tree("output") == before);
-    // In a folder of its own a second group names the same frames alike.
-    town.report(&[
+    assert!(pipeline.tree("output") == before);
+    // In another folder a second group gives the same frames the same names.
+    pipeline.report(&[
         "worker", "--until", "end", "--group", "second", "--out", "again",
     ]);
-    assert!(town.tree("again") == before);
+    assert!(pipeline.tree("again") == before);
 }
 
 #[test]
 fn workers_whose_machines_share_no_disk_make_the_files_of_one() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "apart");
+    let pipeline = KafkaPipeline::new(&broker, "apart");
     let client = broker.client();
-    town.fill(&["a", "b", "c"], 40, &["--partitions", "3"]);
-    // Each of these has a folder of its own and does a part of the log.
+    pipeline.fill(&["a", "b", "c"], 40, &["--partitions", "3"]);
+    // Each of these has another folder and processes a part of the log.
     for (n, disk) in ["disk0", "disk1", "disk0", "disk1"].into_iter().enumerate() {
-        town.report(&[
+        pipeline.report(&[
             "worker", "--until", "end", "--group", "apart", "--out", disk,
         ]);
         if n < 3 {
-            town.fill(&["a", "b", "c"], 20, &[]);
+            pipeline.fill(&["a", "b", "c"], 20, &[]);
         }
     }
-    town.report(&[
+    pipeline.report(&[
         "worker", "--until", "end", "--group", "alone", "--out", "alone",
     ]);
-    let mut all = town.tree("disk0");
-    for (name, bytes) in town.tree("disk1") {
+    let mut all = pipeline.tree("disk0");
+    for (name, bytes) in pipeline.tree("disk1") {
         assert!(all.insert(name.clone(), bytes).is_none(), "{name} twice");
     }
-    assert!(all == town.tree("alone"), "files differ");
+    assert!(all == pipeline.tree("alone"), "files differ");
     assert_eq!(all.len() as u64, client.done_by("alone", "apart"));
 }
 
 #[test]
-fn members_of_a_group_with_other_settings_are_told() {
+fn members_with_other_settings_are_reported() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "mixed");
-    town.fill(&["a", "b"], 5, &["--partitions", "2"]);
-    let first = town.start(&["worker"]);
-    until("its files", || town.count("output") == 10);
-    let done = town.run(&["worker", "--until", "end", "--background", "#ff0000"]);
+    let pipeline = KafkaPipeline::new(&broker, "mixed");
+    pipeline.fill(&["a", "b"], 5, &["--partitions", "2"]);
+    let first = pipeline.start(&["worker"]);
+    until("its files", || pipeline.count("output") == 10);
+    let done = pipeline.run(&["worker", "--until", "end", "--background", "#ff0000"]);
     let second = done.stderr;
     drop(first.stop(&["worker"]));
     let told = second.lines().find(|line| line.contains("other settings"));
@@ -250,13 +251,13 @@ fn members_of_a_group_with_other_settings_are_told() {
 }
 
 #[test]
-fn ever_new_camera_ids_are_put_away_and_come_back_with_every_output() {
+fn camera_ids_beyond_the_limit_are_stored_and_return_with_every_output() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "rotating");
+    let pipeline = KafkaPipeline::new(&broker, "rotating");
     let client = broker.client();
     client.create_topic("rotating", 1, &[]);
-    let picture = town.bench.jpeg("scale=64:-2");
-    let frames = |number: u64| -> Vec<Record> {
+    let picture = pipeline.workspace.jpeg("scale=64:-2");
+    let frames = |number: u64| -> Vec<NewRecord> {
         (0..90)
             .map(|n| record(&format!("id{n}"), number, number as f64, &picture))
             .collect()
@@ -271,10 +272,11 @@ fn ever_new_camera_ids_are_put_away_and_come_back_with_every_output() {
         "--matte",
         "hard",
     ];
-    let worker = town.start(&args);
+    let worker = pipeline.start(&args);
     client.await_records("turned", 90, Isolation::Committed);
     std::thread::sleep(Duration::from_secs(6));
-    // Now all are quiet. The next ones make room, and the quiet ones come back.
+    // A worker forgets a camera that was quiet for five seconds once it has too many. Here all are
+    // quiet: each new frame makes the worker forget one, and the forgotten ones come back.
     for number in 1..4 {
         client.produce("rotating", &frames(number));
     }
@@ -287,21 +289,21 @@ fn ever_new_camera_ids_are_put_away_and_come_back_with_every_output() {
 #[test]
 fn more_cameras_at_once_than_a_partition_may_have_are_all_processed() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "burst");
+    let pipeline = KafkaPipeline::new(&broker, "burst");
     let client = broker.client();
     client.create_topic("burst", 1, &[]);
-    let picture = town.bench.jpeg("scale=32:-2");
-    let frames = |number: u64, ids: u64| -> Vec<Record> {
+    let picture = pipeline.workspace.jpeg("scale=32:-2");
+    let frames = |number: u64, ids: u64| -> Vec<NewRecord> {
         let frame = |n| record(&format!("id{n}"), number, number as f64, &picture);
         (0..ids).map(frame).collect()
     };
     client.produce("burst", &[frames(0, 1300), frames(1, 60)].concat());
-    let report = town.report(&["worker", "--until", "end", "--matte", "hard"]);
+    let report = pipeline.report(&["worker", "--until", "end", "--matte", "hard"]);
     assert_eq!(
         (sum(&report, "frames_out"), sum(&report, "dead")),
         (1360, 0)
     );
-    assert_eq!(town.count("output"), 1360);
+    assert_eq!(pipeline.count("output"), 1360);
 }
 
 #[test]
@@ -309,47 +311,48 @@ fn the_seeds_camera_restarted_ten_times_with_its_clock_moved_has_a_file_for_each
     let broker = Broker::shared();
     for partitions in [1, 6] {
         let topic = format!("ten-lives-{partitions}");
-        let town = Town::new(&broker, &topic);
+        let pipeline = KafkaPipeline::new(&broker, &topic);
         let client = broker.client();
         client.create_topic(&topic, partitions, &[]);
-        let pictures = town.pictures(WIDTHS);
-        let mut before = Files::new();
+        let pictures = pipeline.pictures(WIDTHS);
+        let mut before = OutputFiles::new();
         for n in 0..10_u64 {
-            // The seed's camera has no key: its records go round the partitions.
+            // The seed's camera sets no key, so its records go to all partitions in turn.
             let back = if n % 2 == 0 { 0.0 } else { 3600.0 };
             let clock = 1e9 + 7.0 * n as f64 - back;
-            let frames: Vec<Record> = (0..12)
+            let frames: Vec<NewRecord> = (0..12)
                 .map(|number| {
                     let time = clock + number as f64 / 10.0;
                     let value = seed_json("a", number, time, &pictures[n as usize % 3]);
-                    Record {
+                    NewRecord {
                         value: Some(value.into_bytes()),
-                        ..Record::default()
+                        ..NewRecord::default()
                     }
                     .to((number % partitions as u64) as i32)
                 })
                 .collect();
             client.produce(&topic, &frames);
-            let report = town.report(&["worker", "--until", "end"]);
+            let report = pipeline.report(&["worker", "--until", "end"]);
             assert_eq!(sum(&report, "frames_out"), 12, "life {n}: {report}");
-            let after = town.tree("output");
+            let after = pipeline.tree("output");
             assert_nothing_is_replaced(&before, &after, 12 * (n as usize + 1));
             before = after;
         }
     }
 }
 
-/// What a build with states of version 1 has written: the records of its camera, and the state that
-/// its worker had behind them, the same bytes in a folder and in a topic.
-fn of_version_1() -> (Vec<Record>, Vec<u8>) {
+/// Fixtures of a build with states of version 1: the records of its camera, and the state of its
+/// worker after them, the same bytes in a folder and in a topic.
+fn of_version_1() -> (Vec<NewRecord>, Vec<u8>) {
     let folder = std::path::PathBuf::from(repository("tests/end_to_end/fixtures/version-1"));
     let log = fs::read_to_string(folder.join("log.jsonl")).expect("a log");
-    let records = log.lines().map(|line| Record::new("a", line).to(0));
+    let records = log.lines().map(|line| NewRecord::new("a", line).to(0));
     let state = fs::read(folder.join("state")).expect("a state");
     (records.collect(), state)
 }
 
-/// The state in the fixture was made on another machine, whose sums may differ in the last bit.
+/// The state in the fixture comes from another machine, whose floating-point sums may differ in the
+/// last bit.
 #[track_caller]
 fn assert_alike(name: &str, ours: &[u8], undisturbed: &[u8]) {
     let decode = |bytes: &[u8]| {
@@ -364,24 +367,24 @@ fn assert_alike(name: &str, ours: &[u8], undisturbed: &[u8]) {
 }
 
 #[test]
-fn states_of_the_version_before_are_taken_over_from_a_folder_and_from_a_topic() {
+fn states_of_the_earlier_version_are_read_from_folder_and_topic() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "upgrade");
+    let pipeline = KafkaPipeline::new(&broker, "upgrade");
     let (client, operator) = (broker.client(), broker.operator());
     let (log, state) = of_version_1();
-    let later: Vec<Record> = log
+    let later: Vec<NewRecord> = log
         .iter()
         .map(|record| {
             let value = record.value.as_deref().expect("a value");
             let mut frame: serde_json::Value = serde_json::from_slice(value).expect("JSON");
             frame["frame_id"] = (frame["frame_id"].as_u64().expect("a number") + 12).into();
             frame["ts"] = (frame["ts"].as_f64().expect("a time") + 1.2).into();
-            Record::new("a", frame.to_string()).to(0)
+            NewRecord::new("a", frame.to_string()).to(0)
         })
         .collect();
     client.create_topic("upgrade", 1, &[]);
     client.produce("upgrade", &[log, later].concat());
-    town.report(&[
+    pipeline.report(&[
         "worker",
         "--until",
         "end",
@@ -390,31 +393,36 @@ fn states_of_the_version_before_are_taken_over_from_a_folder_and_from_a_topic() 
         "--out",
         "undisturbed",
     ]);
-    let undisturbed = town.tree("undisturbed");
+    let undisturbed = pipeline.tree("undisturbed");
     assert_eq!(undisturbed.len(), 24);
 
-    let folder = town.bench.path("output/.state/a");
+    let folder = pipeline.workspace.path("output/.state/a");
     fs::create_dir_all(&folder).expect("a folder");
     fs::write(folder.join("mattebox+upgrade+0@12"), &state).expect("written");
     operator.reset_offset("mattebox", "upgrade", 0, 12);
-    town.report(&["worker", "--until", "end"]);
-    let ours = town.tree("output");
+    pipeline.report(&["worker", "--until", "end"]);
+    let ours = pipeline.tree("output");
     assert_eq!(ours.len(), 12);
     for (name, bytes) in &ours {
         assert_alike(name, bytes, &undisturbed[name]);
     }
     // A worker of the version before can neither read nor store a state any more.
-    assert!(town.bench.path("output/.state").is_file());
-    assert!(town.bench.path("output/.mattebox/state-1/a").is_dir());
+    assert!(pipeline.workspace.path("output/.state").is_file());
+    assert!(
+        pipeline
+            .workspace
+            .path("output/.mattebox/state-1/a")
+            .is_dir()
+    );
 
     client.create_topic("matted", 1, &[]);
     client.create_topic("matted.state", 1, &[("cleanup.policy", "compact")]);
     client.produce(
         "matted.state",
-        &[Record::new("topics\nupgrade\na", state).to(0)],
+        &[NewRecord::new("topics\nupgrade\na", state).to(0)],
     );
     operator.reset_offset("topics", "upgrade", 0, 12);
-    town.report(&[
+    pipeline.report(&[
         "worker",
         "--until",
         "end",
@@ -435,7 +443,7 @@ fn states_of_the_version_before_are_taken_over_from_a_folder_and_from_a_topic() 
 }
 
 #[test]
-fn on_a_broker_with_its_own_defaults_files_come_and_a_topic_of_results_is_refused_in_time() {
+fn with_default_broker_settings_files_work_and_a_topic_of_results_is_refused() {
     let broker = Broker::with(&[
         "--set",
         "auto.create.topics.enable=true",
@@ -444,14 +452,14 @@ fn on_a_broker_with_its_own_defaults_files_come_and_a_topic_of_results_is_refuse
         "--set",
         "transaction.state.log.min.isr=2",
     ]);
-    let town = Town::new(&broker, "defaults");
+    let pipeline = KafkaPipeline::new(&broker, "defaults");
     let (client, operator) = (broker.client(), broker.operator());
-    town.fill(&["a"], 12, &["--partitions", "1"]);
+    pipeline.fill(&["a"], 12, &["--partitions", "1"]);
     // A broker that makes topics by itself gives them its own settings.
     for topic in ["defaults.names", "defaults.mattebox.state"] {
         client.create_topic(topic, 1, &[]);
     }
-    let report = town.report(&["worker", "--until", "end"]);
+    let report = pipeline.report(&["worker", "--until", "end"]);
     assert_eq!(sum(&report, "frames_out"), 12);
     let setting = |topic, name| operator.topic_config(topic, name);
     let forever = setting("defaults.names", "retention.ms");
@@ -460,7 +468,7 @@ fn on_a_broker_with_its_own_defaults_files_come_and_a_topic_of_results_is_refuse
     assert_eq!(policy.as_deref(), Some("compact"));
 
     let begun = Instant::now();
-    let done = town.run(&[
+    let done = pipeline.run(&[
         "worker",
         "--until",
         "end",

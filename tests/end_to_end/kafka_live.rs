@@ -1,18 +1,18 @@
 //! The live page of workers, and of a topic of results, with a real broker.
 
-use crate::kit::{Broker, Page, Town, seed_frame};
+use crate::kit::{Broker, KafkaPipeline, RunningPage, seed_frame};
 const GREY: [u8; 3] = [0xC0; 3];
 
-fn frames_out(page: &Page) -> Option<u64> {
+fn frames_out(page: &RunningPage) -> Option<u64> {
     page.camera()["frames"]["out"].as_u64()
 }
 
-/// Sends frames until the page shows a colour behind them, and all of them are made. Of frames that
-/// nobody asked for only one a second is kept.
-fn show(town: &Town, page: &Page, colour: [u8; 3]) {
+/// Sends frames until the page shows a colour behind them, and all of them are made. Without a
+/// viewer the page keeps only one frame a second.
+fn show(pipeline: &KafkaPipeline, page: &RunningPage, colour: [u8; 3]) {
     page.until("the new background", |page| {
         let due = frames_out(page).expect("a number") + 5;
-        town.fill(&["a"], 5, &[]);
+        pipeline.fill(&["a"], 5, &[]);
         page.until("its frames", |page| frames_out(page) == Some(due));
         page.colour("a", 160, 2) == Some(colour)
     });
@@ -21,19 +21,19 @@ fn show(town: &Town, page: &Page, colour: [u8; 3]) {
 #[test]
 fn a_worker_shows_its_cameras_and_only_their_background_can_be_changed_by_page_or_file() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "seen");
-    town.fill(&["a"], 20, &["--partitions", "1"]);
-    std::fs::write(town.bench.path("m.toml"), "background = \"gray\"").unwrap();
-    let worker = town.page(&["worker", "--config", "m.toml"], "log");
+    let pipeline = KafkaPipeline::new(&broker, "seen");
+    pipeline.fill(&["a"], 20, &["--partitions", "1"]);
+    std::fs::write(pipeline.workspace.path("m.toml"), "background = \"gray\"").unwrap();
+    let worker = pipeline.page(&["worker", "--config", "m.toml"], "log");
     worker.until("its frames", |page| frames_out(page) == Some(20));
     assert_eq!(worker.colour("a", 160, 2), Some(GREY));
     let (status, problem) = worker.change("a", r#"{"matte": "hard"}"#);
     assert_eq!(status, 409, "{problem}");
     assert_eq!(worker.change("a", r##"{"background": "#0000ff"}"##).0, 200);
-    show(&town, &worker, [0, 0, 0xFF]);
+    show(&pipeline, &worker, [0, 0, 0xFF]);
     let blue = frames_out(&worker).expect("a number");
     std::fs::write(
-        town.bench.path("m.toml"),
+        pipeline.workspace.path("m.toml"),
         "background = \"#00ff00\"\nmatte = \"hard\"",
     )
     .unwrap();
@@ -42,7 +42,7 @@ fn a_worker_shows_its_cameras_and_only_their_background_can_be_changed_by_page_o
         page.said("background: \"gray\" -> \"#00ff00\"")
     });
     assert!(worker.said("matte: \"soft\" -> \"hard\" takes effect at the next start"));
-    show(&town, &worker, [0, 0xFF, 0]);
+    show(&pipeline, &worker, [0, 0xFF, 0]);
     assert_eq!(worker.stop().0.code, Some(130));
     for (number, colour) in [
         (19, GREY),
@@ -50,7 +50,9 @@ fn a_worker_shows_its_cameras_and_only_their_background_can_be_changed_by_page_o
         (blue - 1, [0, 0, 0xFF]),
         (blue, [0, 0xFF, 0]),
     ] {
-        let file = town.bench.read(&format!("output/a/frame_{number:06}.png"));
+        let file = pipeline
+            .workspace
+            .read(&format!("output/a/frame_{number:06}.png"));
         let frame = mattebox_core::codec::decode(&file, &Default::default()).unwrap();
         assert_eq!(frame.get_pixel(160, 2).0, colour, "frame {number}");
     }
@@ -59,25 +61,25 @@ fn a_worker_shows_its_cameras_and_only_their_background_can_be_changed_by_page_o
 #[test]
 fn results_of_a_topic_are_shown_and_frames_with_their_room_are_not() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "source");
-    town.fill(&["a"], 5, &["--partitions", "1"]);
-    town.report(&["worker", "--until", "end", "--out", "topic:matted"]);
-    let results = town.page(&["view", "matted"], "results.log");
-    let frames = town.page(&["view", "source"], "frames.log");
+    let pipeline = KafkaPipeline::new(&broker, "source");
+    pipeline.fill(&["a"], 5, &["--partitions", "1"]);
+    pipeline.report(&["worker", "--until", "end", "--out", "topic:matted"]);
+    let results = pipeline.page(&["view", "matted"], "results.log");
+    let frames = pipeline.page(&["view", "source"], "frames.log");
     for page in [&results, &frames] {
         page.until("it to read", |page| page.get("/readyz").0 == 200);
     }
-    // It reads what comes from now on; when it has begun is known only by what it shows.
+    // It shows frames that arrive from now on, so only a shown frame proves that it has begun.
     results.until("a result", |page| {
-        town.fill(&["a"], 5, &[]);
-        town.report(&["worker", "--until", "end", "--out", "topic:matted"]);
+        pipeline.fill(&["a"], 5, &[]);
+        pipeline.report(&["worker", "--until", "end", "--out", "topic:matted"]);
         page.colour("a", 160, 2).is_some()
     });
     assert_eq!(results.colour("a", 160, 2), Some(GREY));
     let (status, problem) = results.change("a", r#"{"background": "blur"}"#);
     assert_eq!(status, 409, "{problem}");
     frames.until("the reason", |page| {
-        town.fill(&["a"], 1, &[]);
+        pipeline.fill(&["a"], 1, &[]);
         page.said("this record is no result and is not shown")
     });
     assert!(frames.camera().is_null(), "no camera is shown");
@@ -87,11 +89,11 @@ fn results_of_a_topic_are_shown_and_frames_with_their_room_are_not() {
 }
 
 #[test]
-fn a_camera_of_which_every_record_is_a_dead_letter_says_so_on_the_page() {
+fn the_page_says_that_every_record_of_a_camera_is_a_dead_letter() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "hopeless");
+    let pipeline = KafkaPipeline::new(&broker, "hopeless");
     broker.client().create_topic("hopeless", 1, &[]);
-    let worker = town.page(&["worker", "--forget", "3s"], "log");
+    let worker = pipeline.page(&["worker", "--forget", "3s"], "log");
     worker.until("it to read", |page| page.get("/readyz").0 == 200);
     let record = seed_frame("a", 0, 1_700_000_000.0, b"no picture");
     broker.client().produce("hopeless", &[record]);
@@ -105,10 +107,10 @@ fn a_camera_of_which_every_record_is_a_dead_letter_says_so_on_the_page() {
 }
 
 #[test]
-fn a_worker_without_its_topic_has_a_page_that_says_what_it_waits_for() {
+fn the_page_of_a_worker_names_the_topic_that_it_waits_for() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "later");
-    let worker = town.page(&["worker"], "log");
+    let pipeline = KafkaPipeline::new(&broker, "later");
+    let worker = pipeline.page(&["worker"], "log");
     worker.until("what it waits for", |page| {
         page.said("waiting for topic later")
     });
@@ -117,7 +119,7 @@ fn a_worker_without_its_topic_has_a_page_that_says_what_it_waits_for() {
     assert!(troubles.contains("waiting for topic later"), "{troubles}");
     let (_, body) = worker.get("/api/cameras");
     assert!(String::from_utf8_lossy(&body).contains("waiting for topic later"));
-    town.fill(&["a"], 5, &[]);
+    pipeline.fill(&["a"], 5, &[]);
     worker.until("its frames", |page| frames_out(page) == Some(5));
     assert_eq!(worker.stop().0.code, Some(130));
 }

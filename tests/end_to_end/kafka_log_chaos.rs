@@ -1,19 +1,19 @@
 //! The log changes shape again and again under a group at work, and its workers and the broker are
-//! killed: the topic of frames is made again, loses records and grows; the topic of states is
-//! damaged, thinned and deleted. No file is ever replaced, and each record has a file or is told as
-//! lost.
+//! killed: the topic of frames is created again, loses records and grows; the topic of states is
+//! damaged, thinned and deleted. No file is ever replaced, and each record has a file or is
+//! reported as lost.
 //!
-//! `CHAOS_ROUNDS` and `CHAOS_SEED` make it longer and other; `bench/chaos.sh` does.
+//! `CHAOS_ROUNDS` sets its length and `CHAOS_SEED` its order, as `bench/chaos.sh` does.
 
 use crate::kit::{
-    Broker, Client, Files, Isolation, Record, Running, Town, assert_untouched, seed_life, until,
-    until_or,
+    Broker, Client, Isolation, KafkaPipeline, NewRecord, OutputFiles, RunningProgram,
+    assert_untouched, seed_life, until, until_or,
 };
-use std::{fs::File, ops::Range, process::Stdio, thread, time::Duration};
+use std::{fs::File, process::Stdio};
 
-const TOPIC: &str = "shaken";
+const TOPIC: &str = "disturbed";
 const GROUP: &str = "mattebox";
-const STATES: &str = "shaken.mattebox.state";
+const STATES: &str = "disturbed.mattebox.state";
 const CAMERAS: [&str; 4] = ["a", "b", "c", "d"];
 /// Frames of each camera in a round.
 const FRAMES: u64 = 20;
@@ -21,9 +21,9 @@ const FRAMES: u64 = 20;
 const MOST: usize = 6;
 const HOUR: f64 = 3600.0;
 
-/// What is done to the log or to those who work on it.
+/// A change of the log, or the end of a process that works on it.
 #[derive(Debug, Clone, Copy)]
-enum Blow {
+enum Disturbance {
     Recreate,
     Retention,
     Grow,
@@ -34,24 +34,24 @@ enum Blow {
     KillBroker,
 }
 
-const BLOWS: [Blow; 8] = [
-    Blow::Recreate,
-    Blow::Retention,
-    Blow::Grow,
-    Blow::DamageStates,
-    Blow::LoseStates,
-    Blow::DeleteStates,
-    Blow::KillWorker,
-    Blow::KillBroker,
+const DISTURBANCES: [Disturbance; 8] = [
+    Disturbance::Recreate,
+    Disturbance::Retention,
+    Disturbance::Grow,
+    Disturbance::DamageStates,
+    Disturbance::LoseStates,
+    Disturbance::DeleteStates,
+    Disturbance::KillWorker,
+    Disturbance::KillBroker,
 ];
 
-/// A shuffled order of all blows, over and over.
-struct Order {
+/// A shuffled order of all disturbances, over and over.
+struct DisturbanceOrder {
     seed: u64,
-    left: Vec<Blow>,
+    left: Vec<Disturbance>,
 }
 
-impl Order {
+impl DisturbanceOrder {
     fn random(&mut self, below: usize) -> usize {
         // Knuth's constants for a linear congruential generator; the high bits are the good ones.
         self.seed = self
@@ -61,9 +61,9 @@ impl Order {
         (self.seed >> 33) as usize % below
     }
 
-    fn next(&mut self) -> Blow {
+    fn next(&mut self) -> Disturbance {
         if self.left.is_empty() {
-            self.left = BLOWS.to_vec();
+            self.left = DISTURBANCES.to_vec();
         }
         let at = self.random(self.left.len());
         self.left.swap_remove(at)
@@ -71,64 +71,71 @@ impl Order {
 }
 
 /// A group at work on a log that changes.
-struct Shaken {
+struct DisturbedGroup {
     broker: Broker,
-    town: Town,
+    pipeline: KafkaPipeline,
     picture: Vec<u8>,
-    workers: Vec<Running>,
+    workers: Vec<RunningProgram>,
     /// Workers that were started.
     started: usize,
     round: u64,
     /// Records that were published.
     published: u64,
-    /// Records that were removed before they were done.
+    /// Records that were removed before they were processed.
     removed: u64,
     /// The files after the last round.
-    files: Files,
+    files: OutputFiles,
 }
 
-impl Shaken {
+impl DisturbedGroup {
     fn client(&self) -> Client {
         self.broker.client()
     }
 
     fn start_worker(&mut self) {
         let args = ["worker", "--group", GROUP, "--commit-interval", "100ms"];
-        let mut command = self.town.command(&args, "6000");
-        let log = self.town.bench.path(&format!("log{}", self.started));
+        let mut command = self.pipeline.command(&args);
+        let log = self
+            .pipeline
+            .workspace
+            .path(&format!("log{}", self.started));
         self.started += 1;
         command
             .stdout(Stdio::null())
             .stderr(File::create(log).expect("a log"));
-        self.workers.push(Running::start(command));
+        self.workers.push(RunningProgram::start(command));
     }
 
     fn kill_workers(&mut self, how_many: usize) {
-        self.workers.drain(..how_many).for_each(Running::kill);
+        self.workers
+            .drain(..how_many)
+            .for_each(RunningProgram::kill);
     }
 
-    /// Every camera starts again and counts from 0.
+    /// Publishes a new life of every camera, which counts from 0.
     fn publish(&mut self) {
+        self.publish_frames(FRAMES);
+    }
+
+    fn publish_frames(&mut self, frames: u64) {
         let begun = 1_700_000_000.0 + HOUR * self.round as f64;
-        let numbers: Range<u64> = 0..FRAMES;
-        for camera in CAMERAS {
-            let life = seed_life(camera, numbers.clone(), begun, &self.picture);
-            self.client().produce(TOPIC, &life);
-            self.published += FRAMES;
-        }
+        let life = |camera| seed_life(camera, 0..frames, begun, &self.picture);
+        let records: Vec<NewRecord> = CAMERAS.into_iter().flat_map(life).collect();
+        self.client().produce(TOPIC, &records);
+        self.published += records.len() as u64;
         self.round += 1;
     }
 
-    /// Waits until each record has a file, and the group has said so.
-    fn settle(&mut self, blow: &str) {
+    /// Waits until each record has a file and the group has committed it.
+    fn drain(&mut self, disturbance: &str) {
         let expected = self.published - self.removed;
         let logs = || self.logs().join("\n---\n");
-        let are_there = || self.town.count("output") as u64 >= expected;
-        until_or(&format!("the files after {blow}"), are_there, logs);
+        let are_there = || self.pipeline.count("output") as u64 >= expected;
+        until_or(&format!("the files after {disturbance}"), are_there, logs);
         let is_done = || self.lag() == 0;
-        until_or(&format!("the offsets after {blow}"), is_done, logs);
-        let files = self.town.tree("output");
-        assert_eq!(files.len() as u64, expected, "after {blow}");
+        until_or(&format!("the offsets after {disturbance}"), is_done, logs);
+        let files = self.pipeline.tree("output");
+        assert_eq!(files.len() as u64, expected, "after {disturbance}");
         assert_untouched(&self.files, &files);
         self.files = files;
     }
@@ -141,16 +148,19 @@ impl Shaken {
         ends.into_iter().zip(committed).map(lag).map(i64::abs).sum()
     }
 
-    fn strike(&mut self, blow: Blow) {
+    fn apply(&mut self, disturbance: Disturbance) {
         let operator = self.broker.operator();
         let client = self.client();
         let partitions = client.partitions(TOPIC);
-        match blow {
-            Blow::Recreate => operator.recreate_topic(TOPIC, 2, &[]),
-            Blow::Grow if partitions < MOST => operator.add_partitions(TOPIC, partitions + 1),
-            Blow::Grow => {}
-            Blow::Retention => {
-                // All that is there is done. What comes next is half gone before anybody works.
+        match disturbance {
+            Disturbance::Recreate => operator.recreate_topic(TOPIC, 2, &[]),
+            Disturbance::Grow if partitions < MOST => {
+                operator.add_partitions(TOPIC, partitions + 1)
+            }
+            Disturbance::Grow => {}
+            Disturbance::Retention => {
+                // All records so far are processed. Of the next ones half are removed before a
+                // worker starts.
                 self.kill_workers(self.workers.len());
                 let before = client.watermarks(TOPIC);
                 self.publish();
@@ -165,26 +175,26 @@ impl Shaken {
                 }
                 (0..2).for_each(|_| self.start_worker());
             }
-            Blow::DamageStates => {
+            Disturbance::DamageStates => {
                 let stored = client.consume_all(STATES, Isolation::Committed);
-                let damaged: Vec<Record> = stored
+                let damaged: Vec<NewRecord> = stored
                     .into_iter()
                     .filter_map(|state| {
                         let mut value = state.value?;
                         value.truncate(value.len() / 2);
-                        Some(Record::new(state.key?, value).to(state.partition))
+                        Some(NewRecord::new(state.key?, value).to(state.partition))
                     })
                     .collect();
                 client.produce(STATES, &damaged);
                 self.replace_worker();
             }
-            Blow::LoseStates => {
+            Disturbance::LoseStates => {
                 let stored = client.consume_all(STATES, Isolation::Committed);
                 let half = stored.into_iter().filter(|state| state.value.is_some());
-                let deleted: Vec<Record> = half
+                let deleted: Vec<NewRecord> = half
                     .step_by(2)
                     .filter_map(|state| {
-                        let mut record = Record::new(state.key?, []).to(state.partition);
+                        let mut record = NewRecord::new(state.key?, []).to(state.partition);
                         record.value = None;
                         Some(record)
                     })
@@ -192,21 +202,30 @@ impl Shaken {
                 client.produce(STATES, &deleted);
                 self.replace_worker();
             }
-            Blow::DeleteStates => operator.delete_topic(STATES),
-            Blow::KillWorker => {
-                self.publish();
-                let before = self.files.len();
-                until("work", || self.town.count("output") > before);
-                self.replace_worker();
+            Disturbance::DeleteStates => operator.delete_topic(STATES),
+            Disturbance::KillWorker => {
+                self.hit_work(|group| group.kill_workers(1), |group| group.start_worker());
             }
-            Blow::KillBroker => {
-                self.publish();
-                self.broker.kill();
-                thread::sleep(Duration::from_millis(500));
-                self.broker.restart();
+            Disturbance::KillBroker => {
+                self.hit_work(|group| group.broker.kill(), |group| group.broker.restart());
             }
         }
         self.publish();
+    }
+
+    /// Kills while files of records that were published are missing. A kill that comes after the
+    /// last file is tried again.
+    fn hit_work(&mut self, kill: impl Fn(&mut Self), start_again: impl Fn(&mut Self)) {
+        let hits = (0..5).any(|_| {
+            let before = self.pipeline.count("output");
+            self.publish_frames(10 * FRAMES);
+            until("work", || self.pipeline.count("output") > before);
+            kill(self);
+            let files = self.pipeline.count("output") as u64;
+            start_again(self);
+            files < self.published - self.removed
+        });
+        assert!(hits, "every kill came after the last file");
     }
 
     fn replace_worker(&mut self) {
@@ -214,7 +233,7 @@ impl Shaken {
         self.start_worker();
     }
 
-    /// How many records the workers have told as lost.
+    /// How many records the workers have reported as lost.
     fn told(&self) -> u64 {
         let lost = |log: &String| {
             let lines = log.lines().filter(|line| line.contains("were removed"));
@@ -227,9 +246,9 @@ impl Shaken {
         self.logs().iter().map(lost).sum()
     }
 
-    /// What each worker has said.
+    /// The log of each worker.
     fn logs(&self) -> Vec<String> {
-        let log = |n| self.town.bench.read(&format!("log{n}"));
+        let log = |n| self.pipeline.workspace.read(&format!("log{n}"));
         let all = (0..self.started).map(log);
         all.map(|log| String::from_utf8_lossy(&log).into_owned())
             .collect()
@@ -242,42 +261,42 @@ fn number(name: &str, default: u64) -> u64 {
 }
 
 #[test]
-fn through_changes_of_the_log_nothing_is_replaced_and_what_is_lost_is_told() {
+fn through_changes_of_the_log_no_file_is_replaced_and_losses_are_reported() {
     let broker = Broker::alone();
-    let town = Town::new(&broker, TOPIC);
+    let pipeline = KafkaPipeline::new(&broker, TOPIC);
     broker.client().create_topic(TOPIC, 2, &[]);
-    let [picture] = town.pictures([160]);
-    let mut shaken = Shaken {
+    let [picture] = pipeline.pictures([160]);
+    let mut group = DisturbedGroup {
         broker,
-        town,
+        pipeline,
         picture,
         workers: Vec::new(),
         started: 0,
         round: 0,
         published: 0,
         removed: 0,
-        files: Files::new(),
+        files: OutputFiles::new(),
     };
-    (0..2).for_each(|_| shaken.start_worker());
-    shaken.publish();
-    shaken.settle("the start");
-    let mut order = Order {
+    (0..2).for_each(|_| group.start_worker());
+    group.publish();
+    group.drain("the start");
+    let mut order = DisturbanceOrder {
         seed: number("CHAOS_SEED", 15),
         left: Vec::new(),
     };
-    let mut blows = Vec::new();
-    for _ in 0..number("CHAOS_ROUNDS", BLOWS.len() as u64) {
-        let blow = order.next();
-        blows.push(blow);
-        shaken.strike(blow);
-        shaken.settle(&format!("{blows:?}"));
+    let mut disturbances = Vec::new();
+    for _ in 0..number("CHAOS_ROUNDS", DISTURBANCES.len() as u64) {
+        let disturbance = order.next();
+        disturbances.push(disturbance);
+        group.apply(disturbance);
+        group.drain(&format!("{disturbances:?}"));
     }
-    assert_eq!(shaken.told(), shaken.removed, "after {blows:?}");
+    assert_eq!(group.told(), group.removed, "after {disturbances:?}");
     eprintln!(
-        "{} records, {} removed and told, {} files, {} workers: {blows:?}",
-        shaken.published,
-        shaken.removed,
-        shaken.files.len(),
-        shaken.started
+        "{} records, {} removed and told, {} files, {} workers: {disturbances:?}",
+        group.published,
+        group.removed,
+        group.files.len(),
+        group.started
     );
 }

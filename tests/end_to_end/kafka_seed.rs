@@ -1,11 +1,11 @@
-//! The seed's JSON, written and read by a Python client of its own kind.
+//! The seed's JSON, written and read by a Python client like that of the seed.
 
-use crate::kit::{Bench, Broker, python, sample};
+use crate::kit::{Broker, Workspace, python, sample};
 
 #[test]
 fn a_python_camera_feeds_our_worker_and_starting_it_again_writes_over_nothing() {
     let broker = Broker::shared();
-    let b = Bench::new();
+    let b = Workspace::new();
     let address = broker.bootstrap();
     broker.client().create_topic("from-python", 1, &[]);
     b.jpeg("scale=320:-2");
@@ -32,7 +32,7 @@ fn a_python_camera_feeds_our_worker_and_starting_it_again_writes_over_nothing() 
 #[test]
 fn our_camera_feeds_a_python_job() {
     let broker = Broker::shared();
-    let b = Bench::new();
+    let b = Workspace::new();
     let address = broker.bootstrap();
     let camera = [
         "camera",

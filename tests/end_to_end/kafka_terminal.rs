@@ -1,14 +1,14 @@
-//! What a person in front of a terminal sees of a broker, with a real one.
+//! The messages on a terminal about a broker, with a real one.
 
 use crate::{
-    kit::{Bench, Broker, sample},
+    kit::{Broker, Workspace, sample},
     terminal::completed,
 };
 
 #[test]
 fn topics_are_completed_doctor_finds_the_broker_and_the_last_lines_say_where_frames_are() {
     let broker = Broker::shared();
-    let b = Bench::new();
+    let b = Workspace::new();
     let at = broker.bootstrap();
     let kafka = ["--kafka", &at, "--topic", "terminal-frames"];
     let doctor = |topic: &str| {

@@ -1,9 +1,9 @@
-//! The trace of each frame through a real broker, and beside one. Each test is named after the
+//! The trace of each frame, with a real broker and without one. Each test is named after the
 //! promise that it holds.
 
 use crate::kit::{
-    Bench, Broker, Collector, Isolation, Record, Stored, Told, Town, free_port, hex, one, sample,
-    sum, text,
+    Broker, Collector, Isolation, KafkaPipeline, NewRecord, ReceivedSpan, StoredRecord, Workspace,
+    free_port, hex, one, sample, sum, text,
 };
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind, status::StatusCode};
 
@@ -13,10 +13,10 @@ fn is_within(step: &Span, whole: &Span) -> bool {
     step.parent_span_id == whole.span_id && step.start_time_unix_nano >= whole.start_time_unix_nano
 }
 
-/// What a camera and a worker have told of one frame, with the names of the steps that are in a
-/// record's process.
+/// The spans of a camera and a worker for one frame, with the names of the steps within the process
+/// of a record.
 #[track_caller]
-fn check_way(topic: &str, trace: &[Told], frame: u64, stages: &[&str]) {
+fn check_way(topic: &str, trace: &[ReceivedSpan], frame: u64, stages: &[&str]) {
     let capture = one(trace, "capture");
     assert!(capture.parent_span_id.is_empty());
     let number = frame.to_string();
@@ -83,11 +83,11 @@ fn check_way(topic: &str, trace: &[Told], frame: u64, stages: &[&str]) {
 fn a_frame_is_one_trace_from_the_camera_through_the_topic_to_its_file() {
     let broker = Broker::shared();
     for wire in ["binary", "json"] {
-        let town = Town::new(&broker, wire);
+        let pipeline = KafkaPipeline::new(&broker, wire);
         let collector = Collector::start();
         let otlp = format!("--otlp={}", collector.address);
-        town.fill(&["a"], 5, &["--partitions", "1", "--wire", wire, &otlp]);
-        town.report(&["worker", "--until", "end", &otlp]);
+        pipeline.fill(&["a"], 5, &["--partitions", "1", "--wire", wire, &otlp]);
+        pipeline.report(&["worker", "--until", "end", &otlp]);
         let traces = collector.traces();
         assert_eq!(traces.len(), 5, "{wire}");
         let mut frames: Vec<_> = traces.values().collect();
@@ -107,11 +107,11 @@ fn a_frame_is_one_trace_from_the_camera_through_the_topic_to_its_file() {
 #[test]
 fn a_result_in_a_topic_carries_the_trace_of_its_frame_on() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "to-topic");
+    let pipeline = KafkaPipeline::new(&broker, "to-topic");
     let collector = Collector::start();
     let otlp = format!("--otlp={}", collector.address);
-    town.fill(&["a"], 3, &["--partitions", "1", &otlp]);
-    town.report(&["worker", "--until", "end", "--out", "topic:matted", &otlp]);
+    pipeline.fill(&["a"], 3, &["--partitions", "1", &otlp]);
+    pipeline.report(&["worker", "--until", "end", "--out", "topic:matted", &otlp]);
     let results = broker.client().consume_all("matted", Isolation::Committed);
     assert_eq!(results.len(), 3);
     let traces = collector.traces();
@@ -132,8 +132,8 @@ fn a_result_in_a_topic_carries_the_trace_of_its_frame_on() {
             Some("published")
         );
     }
-    // A worker that does not trace passes on what came.
-    town.report(&[
+    // A worker without traces passes on the trace context of the record.
+    pipeline.report(&[
         "worker",
         "--until",
         "end",
@@ -144,7 +144,7 @@ fn a_result_in_a_topic_carries_the_trace_of_its_frame_on() {
     ]);
     let [frames, passed] = ["to-topic", "passed"]
         .map(|topic| broker.client().consume_all(topic, Isolation::Committed));
-    let parents = |records: &[Stored]| {
+    let parents = |records: &[StoredRecord]| {
         records
             .iter()
             .map(|r| r.header("traceparent").map(<[u8]>::to_vec))
@@ -157,16 +157,16 @@ fn a_result_in_a_topic_carries_the_trace_of_its_frame_on() {
 #[test]
 fn a_dead_letter_says_why_in_its_trace() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "hostile");
+    let pipeline = KafkaPipeline::new(&broker, "hostile");
     let collector = Collector::start();
     broker.client().create_topic("hostile", 1, &[]);
     let known = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let hostile = [
-        Record::new("a", "nonsense").header("traceparent", known),
-        Record::new("a", "{").header("traceparent", "\u{1}"),
+        NewRecord::new("a", "nonsense").header("traceparent", known),
+        NewRecord::new("a", "{").header("traceparent", "\u{1}"),
     ];
     broker.client().produce("hostile", &hostile);
-    town.run(&[
+    pipeline.run(&[
         "worker",
         "--until",
         "end",
@@ -195,23 +195,23 @@ fn a_dead_letter_says_why_in_its_trace() {
 #[test]
 fn the_camera_decides_which_frames_are_traced() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "sampled");
+    let pipeline = KafkaPipeline::new(&broker, "sampled");
     let collector = Collector::start();
     let otlp = format!("--otlp={}", collector.address);
-    town.fill(
+    pipeline.fill(
         &["a"],
         20,
         &["--partitions", "1", &otlp, "--otlp-sample", "0"],
     );
-    town.report(&["worker", "--until", "end", "--group", "none", &otlp]);
+    pipeline.report(&["worker", "--until", "end", "--group", "none", &otlp]);
     assert!(collector.told().is_empty());
-    town.fill(&["a"], 60, &[&otlp, "--otlp-sample", "0.5"]);
+    pipeline.fill(&["a"], 60, &[&otlp, "--otlp-sample", "0.5"]);
     let from_cameras = collector.traces().len();
     assert!(
         (10..50).contains(&from_cameras),
         "about half of 60: {from_cameras}"
     );
-    town.report(&[
+    pipeline.report(&[
         "worker", "--until", "end", "--group", "half", "--out", "half", &otlp,
     ]);
     let traces = collector.traces();
@@ -229,10 +229,10 @@ fn the_camera_decides_which_frames_are_traced() {
 }
 
 #[test]
-fn without_a_collector_everything_is_published_and_said_once() {
+fn without_a_collector_every_frame_is_published_with_one_warning() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "alone");
-    let nobody = format!("http://127.0.0.1:{}", free_port());
+    let pipeline = KafkaPipeline::new(&broker, "alone");
+    let closed = format!("http://127.0.0.1:{}", free_port());
     let source = format!("a={}", sample());
     let how = [
         "--realtime",
@@ -244,7 +244,8 @@ fn without_a_collector_everything_is_published_and_said_once() {
         "--partitions",
         "1",
     ];
-    let done = town.run(&[&["camera", &source, "--json", "--otlp", &nobody], &how[..]].concat());
+    let done =
+        pipeline.run(&[&["camera", &source, "--json", "--otlp", &closed], &how[..]].concat());
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     assert_eq!(
         done.stderr.matches("traces cannot be sent").count(),
@@ -252,14 +253,14 @@ fn without_a_collector_everything_is_published_and_said_once() {
         "{}",
         done.stderr
     );
-    assert!(done.stderr.contains(&nobody), "{}", done.stderr);
+    assert!(done.stderr.contains(&closed), "{}", done.stderr);
     let report: serde_json::Value = serde_json::from_slice(&done.stdout).expect("JSON");
     assert_eq!(sum(&report, "published"), 3000);
 }
 
 #[test]
 fn a_run_without_a_broker_has_traces_too() {
-    let bench = Bench::new();
+    let workspace = Workspace::new();
     let collector = Collector::start();
     let clip = sample();
     for (out, whole) in [
@@ -268,7 +269,7 @@ fn a_run_without_a_broker_has_traces_too() {
         // no viewer sees them: nothing is made
         ("none", &[]),
     ] {
-        let done = bench.run_with(
+        let done = workspace.run_with(
             &[
                 "run",
                 &clip,
@@ -309,14 +310,14 @@ fn a_run_without_a_broker_has_traces_too() {
 }
 
 #[test]
-fn an_address_that_is_none_is_refused_before_anything_begins() {
-    let bench = Bench::new();
-    let done = bench.run(&["run", &sample(), "--otlp", "127.0.0.1:4318"]);
+fn a_bad_address_is_refused_at_the_start() {
+    let workspace = Workspace::new();
+    let done = workspace.run(&["run", &sample(), "--otlp", "127.0.0.1:4318"]);
     assert_eq!(done.code, Some(2), "{}", done.stderr);
     assert!(
         done.stderr.contains("http://127.0.0.1:4318"),
         "{}",
         done.stderr
     );
-    assert!(bench.files(".").is_empty());
+    assert!(workspace.files(".").is_empty());
 }

@@ -1,31 +1,35 @@
-//! Camera and worker through a real broker, with the real binary. Each test is named after the
-//! promise that it holds.
+//! Camera and worker with a real broker and the real binary. Each test is named after the promise
+//! that it holds.
 
 use crate::kit::{
-    Bench, Broker, Isolation, Record, Running, Stored, Town, finish, free_port, http, sample,
-    seed_json, sum, until,
+    Broker, Isolation, KafkaPipeline, NewRecord, RunningProgram, StoredRecord, Workspace, finish,
+    free_port, http, sample, seed_json, sum, until,
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, fs, process::Stdio, thread, time::Duration};
+use std::{collections::BTreeSet, fs, process::Stdio};
 
-fn id(record: &Stored) -> String {
+fn id(record: &StoredRecord) -> String {
     String::from_utf8_lossy(record.header("ce_id").expect("ce_id")).into_owned()
 }
 
 #[test]
 fn camera_and_worker_do_the_main_job_and_a_second_worker_of_the_group_finds_nothing_left() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "main-job");
-    let published = town.fill(&["cam01", "cam02"], 40, &["--partitions", "3"]);
+    let pipeline = KafkaPipeline::new(&broker, "main-job");
+    let published = pipeline.fill(&["cam01", "cam02"], 40, &["--partitions", "3"]);
     assert_eq!(sum(&published, "published"), 80);
-    let report = town.report(&["worker", "--until", "end"]);
+    let report = pipeline.report(&["worker", "--until", "end"]);
     assert_eq!(
         (sum(&report, "frames_in"), sum(&report, "frames_out")),
         (80, 80)
     );
-    assert_eq!(town.tree("output").len(), 80);
-    assert!(town.tree("output").contains_key("cam02/frame_000039.png"));
-    let again = town.report(&["worker", "--until", "end"]);
+    assert_eq!(pipeline.tree("output").len(), 80);
+    assert!(
+        pipeline
+            .tree("output")
+            .contains_key("cam02/frame_000039.png")
+    );
+    let again = pipeline.report(&["worker", "--until", "end"]);
     assert_eq!(sum(&again, "frames_in"), 0, "its offsets were committed");
     assert_eq!(broker.client().done_by("mattebox", "main-job"), 80);
 }
@@ -33,32 +37,35 @@ fn camera_and_worker_do_the_main_job_and_a_second_worker_of_the_group_finds_noth
 #[test]
 fn workers_of_a_group_share_the_partitions_and_give_the_same_bytes_as_one_alone() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "shared");
-    town.fill(&["a", "b", "c", "d", "e", "f"], 30, &["--partitions", "6"]);
-    town.report(&[
+    let pipeline = KafkaPipeline::new(&broker, "shared");
+    pipeline.fill(&["a", "b", "c", "d", "e", "f"], 30, &["--partitions", "6"]);
+    pipeline.report(&[
         "worker", "--until", "end", "--group", "alone", "--out", "alone",
     ]);
     let pair =
-        [0, 1].map(|_| town.start(&["worker", "--group", "pair", "--out", "pair", "--json"]));
-    until("180 files", || town.count("pair") == 180);
+        [0, 1].map(|_| pipeline.start(&["worker", "--group", "pair", "--out", "pair", "--json"]));
+    until("180 files", || pipeline.count("pair") == 180);
     for worker in pair {
         let done = worker.stop(&["worker"]);
         assert_eq!(done.code, Some(130), "{}", done.stderr);
     }
-    assert!(town.tree("pair") == town.tree("alone"), "the files differ");
+    assert!(
+        pipeline.tree("pair") == pipeline.tree("alone"),
+        "the files differ"
+    );
 }
 
 #[test]
-fn a_stopped_worker_goes_on_where_it_was_with_the_same_bytes() {
+fn a_stopped_worker_continues_with_the_same_bytes() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "stopped");
-    town.fill(&["a", "b"], 60, &["--partitions", "1"]);
-    town.report(&[
+    let pipeline = KafkaPipeline::new(&broker, "stopped");
+    pipeline.fill(&["a", "b"], 60, &["--partitions", "1"]);
+    pipeline.report(&[
         "worker", "--until", "end", "--group", "once", "--out", "once",
     ]);
     let mut stops = 0;
     loop {
-        let worker = town.start(&[
+        let worker = pipeline.start(&[
             "worker",
             "--group",
             "twice",
@@ -69,24 +76,27 @@ fn a_stopped_worker_goes_on_where_it_was_with_the_same_bytes() {
             "--threads",
             "1",
         ]);
-        let before = town.count("twice");
+        let before = pipeline.count("twice");
         until("some files", || {
-            town.count("twice") >= (before + 25).min(120)
+            pipeline.count("twice") >= (before + 25).min(120)
         });
         worker.stop(&["worker"]);
         stops += 1;
-        if town.count("twice") == 120 {
+        if pipeline.count("twice") == 120 {
             break;
         }
     }
     assert!(stops > 1, "it was not stopped in the middle");
-    assert!(town.tree("twice") == town.tree("once"), "the files differ");
+    assert!(
+        pipeline.tree("twice") == pipeline.tree("once"),
+        "the files differ"
+    );
 }
 
 #[test]
 fn results_in_a_topic_are_there_exactly_once_through_kill_9() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "exactly");
+    let pipeline = KafkaPipeline::new(&broker, "exactly");
     let client = broker.client();
     let args = [
         "worker",
@@ -103,7 +113,7 @@ fn results_in_a_topic_are_there_exactly_once_through_kill_9() {
     let mut hits = 0;
     for _ in 0..12 {
         if client.done_by("x", "exactly") == published {
-            let report = town.fill(&["a", "b", "c"], 80, &["--partitions", "3"]);
+            let report = pipeline.fill(&["a", "b", "c"], 80, &["--partitions", "3"]);
             published += sum(&report, "published");
         }
         let written = || {
@@ -112,18 +122,18 @@ fn results_in_a_topic_are_there_exactly_once_through_kill_9() {
                 .len()
         };
         let before = written();
-        let worker = town.start(&args);
+        let worker = pipeline.start(&args);
         until("new results", || written() > before);
         worker.kill();
-        // It hit work where results of this start were there, and frames were left.
+        // The kill hit work if this start had written results and frames were left.
         hits += usize::from(client.done_by("x", "exactly") < published);
         if hits == 3 {
             break;
         }
     }
     assert_eq!(hits, 3, "too many kills came when all was done");
-    town.report(&[&args[..], &["--until", "end"]].concat());
-    // What a killed worker has left open hides what follows until the broker ends it.
+    pipeline.report(&[&args[..], &["--until", "end"]].concat());
+    // The open transaction of a killed worker hides later results until the broker aborts it.
     let published = usize::try_from(published).expect("few frames");
     let results = client.await_records("exactly-results", published, Isolation::Committed);
     let ids: BTreeSet<_> = results.iter().map(id).collect();
@@ -134,12 +144,12 @@ fn results_in_a_topic_are_there_exactly_once_through_kill_9() {
             .all(|r| r.header("ce_type") == Some(b"mattebox.matted.v1"))
     );
     // The bytes are those of an undisturbed run.
-    town.report(&["worker", "--until", "end", "--group", "files"]);
+    pipeline.report(&["worker", "--until", "end", "--group", "files"]);
     for result in &results {
         let camera = result.camera();
         let number = result.sequence();
-        let file = town
-            .bench
+        let file = pipeline
+            .workspace
             .read(&format!("output/{camera}/frame_{number:06}.png"));
         assert!(
             result.value.as_deref() == Some(&file[..]),
@@ -148,14 +158,14 @@ fn results_in_a_topic_are_there_exactly_once_through_kill_9() {
     }
 }
 
-/// What a worker says when only others have something left to do.
+/// The message of a worker when only other workers have records left.
 const HELD: &[u8] = b"waiting for what the group gave to others";
 
 #[test]
-fn until_the_end_a_worker_also_does_what_a_colleague_that_hangs_was_given() {
+fn until_end_waits_for_the_partitions_of_a_frozen_worker() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "colleague");
-    town.fill(&["a", "b", "c", "d", "e", "f"], 300, &["--partitions", "6"]);
+    let pipeline = KafkaPipeline::new(&broker, "frozen-part");
+    pipeline.fill(&["a", "b", "c", "d", "e", "f"], 300, &["--partitions", "6"]);
     let args = [
         "worker",
         "--until",
@@ -165,37 +175,37 @@ fn until_the_end_a_worker_also_does_what_a_colleague_that_hangs_was_given() {
         "--out",
         "ours",
     ];
-    let log = town.bench.path("log");
-    let mut command = town.command(&args, "6000");
+    let log = pipeline.workspace.path("log");
+    let mut command = pipeline.command(&args);
     command.stderr(std::fs::File::create(&log).unwrap());
-    let worker = Running::start(command);
+    let worker = RunningProgram::start(command);
     let said = |text: &[u8]| {
-        town.bench
+        pipeline
+            .workspace
             .read("log")
             .windows(text.len())
             .any(|w| w == text)
     };
-    // The colleague comes second: what it is given then is the last that the group agrees on before
-    // it hangs.
+    // The other worker joins second: its assignment is the last one before it hangs.
     until("all partitions at first", || said(b"took up partitions"));
-    // The group would not miss it for a minute, so that what it holds back is seen however slow
-    // this machine is.
-    let colleague =
-        Running::start(town.command(&["worker", "--threads", "1", "--out", "theirs"], "60000"));
-    until("its first files", || town.count("theirs") > 0);
-    colleague.freeze();
+    // Its session lasts a minute, so the group waits for its partitions even on a slow machine.
+    let other = RunningProgram::start(
+        pipeline.command_with_session(&["worker", "--threads", "1", "--out", "theirs"], 60_000),
+    );
+    until("its first files", || pipeline.count("theirs") > 0);
+    other.freeze();
     until("the end of all but its part", || said(HELD));
-    colleague.thaw();
-    assert_eq!(colleague.stop(&["worker"]).code, Some(130));
+    other.thaw();
+    assert_eq!(other.stop(&["worker"]).code, Some(130));
     assert_eq!(
         worker.finish(&args).code,
         Some(0),
         "{}",
-        String::from_utf8_lossy(&town.bench.read("log"))
+        String::from_utf8_lossy(&pipeline.workspace.read("log"))
     );
-    assert_eq!(broker.client().done_by("mattebox", "colleague"), 1800);
-    let ours = town.tree("ours");
-    let theirs = town.tree("theirs");
+    assert_eq!(broker.client().done_by("mattebox", "frozen-part"), 1800);
+    let ours = pipeline.tree("ours");
+    let theirs = pipeline.tree("theirs");
     assert_eq!(
         ours.keys()
             .chain(theirs.keys())
@@ -207,12 +217,12 @@ fn until_the_end_a_worker_also_does_what_a_colleague_that_hangs_was_given() {
 }
 
 #[test]
-fn hostile_records_are_dead_letters_with_a_code_and_every_good_one_is_made() {
+fn hostile_records_become_dead_letters_and_good_ones_frames() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "hostile");
+    let pipeline = KafkaPipeline::new(&broker, "hostile");
     let client = broker.client();
     client.create_topic("hostile", 3, &[("max.message.bytes", "10000000")]);
-    let good = town.bench.jpeg("scale=320:-2");
+    let good = pipeline.workspace.jpeg("scale=320:-2");
     let mut records = Vec::new();
     let mut random = 1u64;
     let mut next = || {
@@ -225,17 +235,17 @@ fn hostile_records_are_dead_letters_with_a_code_and_every_good_one_is_made() {
         let ts = 1_700_000_000.0 + n as f64 / 10.0;
         let text = seed_json("good", n, ts, &good);
         records.push(
-            Record {
+            NewRecord {
                 key: Some(b"good".to_vec()),
                 value: Some(text.clone().into_bytes()),
-                ..Record::default()
+                ..NewRecord::default()
             }
             .to(0),
         );
-        let bad = |value: Vec<u8>| Record {
+        let bad = |value: Vec<u8>| NewRecord {
             key: Some(b"bad".to_vec()),
             value: Some(value),
-            ..Record::default()
+            ..NewRecord::default()
         };
         let swap = |from: &str, to: &str| {
             bad(text
@@ -244,10 +254,10 @@ fn hostile_records_are_dead_letters_with_a_code_and_every_good_one_is_made() {
                 .into_bytes())
         };
         records.push(match n % 20 {
-            0 => Record {
+            0 => NewRecord {
                 key: Some(b"bad".to_vec()),
                 value: None,
-                ..Record::default()
+                ..NewRecord::default()
             },
             1 => bad(vec![]),
             2 => bad(text.as_bytes()[..next() % (text.len() - 1)].to_vec()),
@@ -284,13 +294,16 @@ fn hostile_records_are_dead_letters_with_a_code_and_every_good_one_is_made() {
         });
     }
     client.produce("hostile", &records);
-    let report = town.report(&["worker", "--until", "end"]);
+    let report = pipeline.report(&["worker", "--until", "end"]);
     let names: Vec<String> = (0..1000)
         .map(|n| format!("good/frame_{n:06}.png"))
         .collect();
-    assert_eq!(town.tree("output").into_keys().collect::<Vec<_>>(), names);
     assert_eq!(
-        town.bench.files("."),
+        pipeline.tree("output").into_keys().collect::<Vec<_>>(),
+        names
+    );
+    assert_eq!(
+        pipeline.workspace.files("."),
         [".config", "one.jpg", "output"]
             .into_iter()
             .filter(|n| *n != ".config")
@@ -305,7 +318,7 @@ fn hostile_records_are_dead_letters_with_a_code_and_every_good_one_is_made() {
         })
         .collect();
     assert!(codes.len() > 10, "{codes:?}");
-    // Each is the record as it was.
+    // Each dead letter has the unchanged value of its record.
     let mut sent: Vec<_> = records
         .iter()
         .filter(|r| r.key.as_deref() == Some(b"bad"))
@@ -325,14 +338,14 @@ fn hostile_records_are_dead_letters_with_a_code_and_every_good_one_is_made() {
     );
 }
 
-/// While a worker is frozen, the group goes on without it. The transaction that it was in has to be
-/// undone then, with all the records in it, and at once: it is not tried again and again.
+/// While a worker is frozen, the group goes on without it. The worker has to abort its transaction
+/// then, with all records in it, without trying it again and again.
 #[test]
 fn a_frozen_worker_with_a_topic_undoes_its_transaction_and_goes_on() {
     let broker = Broker::shared();
     let client = broker.client();
-    let town = Town::new(&broker, "thawed");
-    town.fill(&["cam01"], 1500, &["--partitions", "1"]);
+    let pipeline = KafkaPipeline::new(&broker, "thawed");
+    pipeline.fill(&["cam01"], 1500, &["--partitions", "1"]);
     let args = [
         "worker",
         "--group",
@@ -344,20 +357,19 @@ fn a_frozen_worker_with_a_topic_undoes_its_transaction_and_goes_on() {
         "--log-level",
         "debug",
     ];
-    let mut command = town.command(&args, "6000");
-    let log = fs::File::create(town.bench.path("log")).expect("a file");
+    let mut command = pipeline.command(&args);
+    let log = fs::File::create(pipeline.workspace.path("log")).expect("a file");
     command.stdout(Stdio::null()).stderr(log);
-    let worker = Running::start(command);
+    let worker = RunningProgram::start(command);
     let done = || client.done_by("thawed", "thawed");
     until("its first transaction", || done() > 0);
     worker.freeze();
-    // The group misses it after six seconds.
-    thread::sleep(Duration::from_secs(8));
+    until("a group without it", || client.members("thawed") == 0);
     assert!(done() < 1500, "it was done before it was frozen");
     worker.thaw();
     until("all frames", || done() == 1500);
     assert_eq!(worker.stop(&args).code, Some(130));
-    let log = String::from_utf8_lossy(&town.bench.read("log")).into_owned();
+    let log = String::from_utf8_lossy(&pipeline.workspace.read("log")).into_owned();
     assert!(!log.contains("a transaction cannot be undone"), "{log}");
     let results = client.consume_all("thawed-results", Isolation::Committed);
     let ids: BTreeSet<String> = results.iter().map(id).collect();
@@ -367,10 +379,10 @@ fn a_frozen_worker_with_a_topic_undoes_its_transaction_and_goes_on() {
 #[test]
 fn the_seeds_camera_feeds_the_worker_and_a_restart_of_it_writes_over_nothing() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "seed");
+    let pipeline = KafkaPipeline::new(&broker, "seed");
     let client = broker.client();
     client.create_topic("seed", 1, &[]);
-    let picture = town.bench.jpeg("scale=320:-2");
+    let picture = pipeline.workspace.jpeg("scale=320:-2");
     // Two starts of the seed's camera, without a key, each counting from 0; in between one record
     // is delivered twice.
     let frames = [
@@ -381,21 +393,21 @@ fn the_seeds_camera_feeds_the_worker_and_a_restart_of_it_writes_over_nothing() {
         (0, 20.0),
         (1, 20.1),
     ];
-    let record = |(n, ts): (u64, f64)| Record {
+    let record = |(n, ts): (u64, f64)| NewRecord {
         value: Some(seed_json("cam01", n, ts, &picture).into_bytes()),
-        ..Record::default()
+        ..NewRecord::default()
     };
     client.produce("seed", &frames.map(record));
-    let report = town.report(&["worker", "--until", "end"]);
-    assert_eq!(town.bench.files("output/cam01").len(), 5);
+    let report = pipeline.report(&["worker", "--until", "end"]);
+    assert_eq!(pipeline.workspace.files("output/cam01").len(), 5);
     assert_eq!((sum(&report, "repeated"), sum(&report, "restarts")), (1, 1));
 }
 
 #[test]
 fn our_camera_can_feed_the_seeds_job() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "to-seed");
-    town.fill(&["cam01"], 5, &["--wire", "json", "--partitions", "1"]);
+    let pipeline = KafkaPipeline::new(&broker, "to-seed");
+    pipeline.fill(&["cam01"], 5, &["--wire", "json", "--partitions", "1"]);
     let records = broker.client().consume_all("to-seed", Isolation::Committed);
     assert_eq!(records.len(), 5);
     for (n, record) in records.iter().enumerate() {
@@ -444,10 +456,10 @@ fn our_camera_can_feed_the_seeds_job() {
 #[test]
 fn a_camera_whose_folder_cannot_be_written_waits_and_harms_no_other_partition() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "blocked");
+    let pipeline = KafkaPipeline::new(&broker, "blocked");
     broker.client().create_topic("blocked", 2, &[]);
-    // More of each than may be on their way at once.
-    town.fill(&["a", "d"], 150, &[]);
+    // More records of each camera than can be in flight.
+    pipeline.fill(&["a", "d"], 150, &[]);
     let partitions: BTreeSet<_> = broker
         .client()
         .consume_all("blocked", Isolation::Committed)
@@ -459,15 +471,15 @@ fn a_camera_whose_folder_cannot_be_written_waits_and_harms_no_other_partition() 
         2,
         "the two cameras are in partitions of their own"
     );
-    fs::create_dir(town.bench.path("output")).expect("a folder");
-    fs::write(town.bench.path("output/a"), "a file in the way").expect("a file");
-    let worker = town.start(&["worker", "--json"]);
+    fs::create_dir(pipeline.workspace.path("output")).expect("a folder");
+    fs::write(pipeline.workspace.path("output/a"), "a file in the way").expect("a file");
+    let worker = pipeline.start(&["worker", "--json"]);
     until("all files of the other camera", || {
-        town.bench.files("output/d").len() >= 150
+        pipeline.workspace.files("output/d").len() >= 150
     });
-    fs::remove_file(town.bench.path("output/a")).expect("removed");
+    fs::remove_file(pipeline.workspace.path("output/a")).expect("removed");
     until("the files that waited", || {
-        town.bench.files("output/a").len() >= 150
+        pipeline.workspace.files("output/a").len() >= 150
     });
     let done = worker.stop(&["worker"]);
     assert!(
@@ -475,32 +487,31 @@ fn a_camera_whose_folder_cannot_be_written_waits_and_harms_no_other_partition() 
         "{}",
         done.stderr
     );
-    assert_eq!(town.count("output"), 300);
+    assert_eq!(pipeline.count("output"), 300);
     assert_eq!(broker.client().done_by("mattebox", "blocked"), 300);
 }
 
 #[test]
-fn a_live_worker_skips_what_is_stale_and_counts_it() {
+fn a_live_worker_skips_and_counts_stale_frames() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "stale");
-    town.fill(&["a"], 10, &["--partitions", "1"]);
-    thread::sleep(Duration::from_millis(600));
-    let report = town.report(&["worker", "--until", "end", "--live", "--max-age", "500ms"]);
+    let pipeline = KafkaPipeline::new(&broker, "stale");
+    pipeline.fill(&["a"], 10, &["--partitions", "1"]);
+    let report = pipeline.report(&["worker", "--until", "end", "--live", "--max-age", "1ms"]);
     assert_eq!((sum(&report, "stale"), sum(&report, "frames_out")), (10, 0));
-    assert!(town.tree("output").is_empty());
+    assert!(pipeline.tree("output").is_empty());
 }
 
 #[test]
 fn where_a_new_group_begins_can_be_chosen_and_is_kept() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "from");
-    town.fill(&["a"], 10, &["--partitions", "1"]);
-    let report = town.report(&[
+    let pipeline = KafkaPipeline::new(&broker, "from");
+    pipeline.fill(&["a"], 10, &["--partitions", "1"]);
+    let report = pipeline.report(&[
         "worker", "--until", "end", "--from", "latest", "--group", "late",
     ]);
     assert_eq!(sum(&report, "frames_in"), 0);
-    town.fill(&["a"], 5, &[]);
-    let report = town.report(&[
+    pipeline.fill(&["a"], 5, &[]);
+    let report = pipeline.report(&[
         "worker", "--until", "end", "--from", "latest", "--group", "late",
     ]);
     assert_eq!(
@@ -508,8 +519,8 @@ fn where_a_new_group_begins_can_be_chosen_and_is_kept() {
         5,
         "its beginning was recorded, so that nothing is lost between two starts"
     );
-    assert_eq!(town.bench.files("output/a")[0], "frame_000010.png");
-    let report = town.report(&[
+    assert_eq!(pipeline.workspace.files("output/a")[0], "frame_000010.png");
+    let report = pipeline.report(&[
         "worker", "--until", "end", "--from", "1000", "--group", "time", "--out", "time",
     ]);
     assert_eq!(sum(&report, "frames_in"), 15);
@@ -517,7 +528,7 @@ fn where_a_new_group_begins_can_be_chosen_and_is_kept() {
 
 #[test]
 fn a_broker_that_cannot_be_reached_is_named_and_the_exit_code_is_3() {
-    let b = Bench::new();
+    let b = Workspace::new();
     for command in ["worker", "camera"] {
         let source = sample();
         let mut args = vec![command, "--kafka", "127.0.0.1:1", "--connect-timeout", "1s"];
@@ -537,13 +548,13 @@ fn a_broker_that_cannot_be_reached_is_named_and_the_exit_code_is_3() {
 #[test]
 fn camera_and_worker_speak_sasl_and_tls_and_secrets_stay_secret() {
     let broker = Broker::with(&["--sasl-ssl"]);
-    let town = Town::new(&broker, "secure");
+    let pipeline = KafkaPipeline::new(&broker, "secure");
     broker.client().create_topic("secure", 1, &[]);
     let address = broker.property("sasl_ssl");
     let ca = broker.property("ca");
     let source = sample();
     let secure = |command: &[&str], mechanism: &str, password: &str| {
-        let mut all = town.bench.command(command);
+        let mut all = pipeline.workspace.command(command);
         all.args([
             "--kafka",
             &address,
@@ -572,7 +583,7 @@ fn camera_and_worker_speak_sasl_and_tls_and_secrets_stay_secret() {
         assert_eq!(done.code, Some(0), "{}", done.stderr);
         assert!(!done.stderr.contains("mattebox-secret"), "{}", done.stderr);
     }
-    assert_eq!(town.bench.files("output/cam01").len(), 5);
+    assert_eq!(pipeline.workspace.files("output/cam01").len(), 5);
     let refused = secure(&worker, "PLAIN", "wrong-secret");
     assert_eq!(refused.code, Some(1), "{}", refused.stderr);
     assert!(
@@ -597,7 +608,7 @@ fn camera_and_worker_speak_sasl_and_tls_and_secrets_stay_secret() {
         "--kafka-key",
         &key,
     ];
-    let done = town.bench.run(
+    let done = pipeline.workspace.run(
         &[
             &worker[..],
             &["--topic", "secure", "--group", "tls", "--out", "tls"],
@@ -606,17 +617,17 @@ fn camera_and_worker_speak_sasl_and_tls_and_secrets_stay_secret() {
         .concat(),
     );
     assert_eq!(done.code, Some(0), "{}", done.stderr);
-    assert_eq!(town.bench.files("tls/cam01").len(), 5);
+    assert_eq!(pipeline.workspace.files("tls/cam01").len(), 5);
 }
 
 #[test]
 fn camera_and_worker_work_with_kafka_3_on_zookeeper() {
     let broker = Broker::with(&["--zookeeper"]);
-    let town = Town::new(&broker, "zookeeper");
-    town.fill(&["cam01"], 20, &["--partitions", "2"]);
-    town.report(&["worker", "--until", "end"]);
-    assert_eq!(town.bench.files("output/cam01").len(), 20);
-    town.report(&[
+    let pipeline = KafkaPipeline::new(&broker, "zookeeper");
+    pipeline.fill(&["cam01"], 20, &["--partitions", "2"]);
+    pipeline.report(&["worker", "--until", "end"]);
+    assert_eq!(pipeline.workspace.files("output/cam01").len(), 20);
+    pipeline.report(&[
         "worker",
         "--until",
         "end",
@@ -635,12 +646,12 @@ fn camera_and_worker_work_with_kafka_3_on_zookeeper() {
 }
 
 #[test]
-fn a_worker_serves_its_numbers() {
+fn a_worker_serves_metrics() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "numbers");
-    town.fill(&["a"], 10, &["--partitions", "1"]);
+    let pipeline = KafkaPipeline::new(&broker, "numbers");
+    pipeline.fill(&["a"], 10, &["--partitions", "1"]);
     let port = free_port();
-    let worker = town.start(&[
+    let worker = pipeline.start(&[
         "worker",
         "--commit-interval",
         "20ms",
@@ -655,7 +666,7 @@ fn a_worker_serves_its_numbers() {
     until("their offset", || {
         shows("mattebox_worker_partition_committed_offset{partition=\"0\"} 10")
     });
-    // Of the states, the version for the recorded offset stays: the others are deleted.
+    // Only the state for the committed offset stays; the others are deleted.
     let state = "numbers.mattebox.state";
     let client = broker.client();
     client.produce("numbers", &[]);
@@ -678,10 +689,10 @@ fn a_worker_serves_its_numbers() {
 }
 
 #[test]
-fn motion_jpeg_goes_through_as_it_is_and_what_is_too_wide_does_not() {
+fn motion_jpeg_passes_through_unless_it_is_too_wide() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "mjpeg");
-    town.bench.ffmpeg(&[
+    let pipeline = KafkaPipeline::new(&broker, "mjpeg");
+    pipeline.workspace.ffmpeg(&[
         "-i",
         &sample(),
         "-frames:v",
@@ -694,7 +705,7 @@ fn motion_jpeg_goes_through_as_it_is_and_what_is_too_wide_does_not() {
         "3",
         "clip.mkv",
     ]);
-    town.bench.ffmpeg(&[
+    pipeline.workspace.ffmpeg(&[
         "-i",
         "clip.mkv",
         "-c:v",
@@ -712,7 +723,7 @@ fn motion_jpeg_goes_through_as_it_is_and_what_is_too_wide_does_not() {
         "--partitions",
         "1",
     ];
-    let report = town.report(&[&["camera", "clip.mkv"], &how[..]].concat());
+    let report = pipeline.report(&[&["camera", "clip.mkv"], &how[..]].concat());
     assert_eq!(
         (sum(&report, "published"), sum(&report, "passed_through")),
         (10, 10)
@@ -720,11 +731,12 @@ fn motion_jpeg_goes_through_as_it_is_and_what_is_too_wide_does_not() {
     let records = broker.client().consume_all("mjpeg", Isolation::Committed);
     for (n, record) in records.iter().enumerate() {
         assert!(
-            record.value == Some(town.bench.read(&format!("p{:02}.jpg", n + 1))),
+            record.value == Some(pipeline.workspace.read(&format!("p{:02}.jpg", n + 1))),
             "picture {n} differs"
         );
     }
-    let report = town.report(&[&["camera", "clip.mkv", "--max-width", "160"], &how[..]].concat());
+    let report =
+        pipeline.report(&[&["camera", "clip.mkv", "--max-width", "160"], &how[..]].concat());
     assert_eq!(
         (sum(&report, "published"), sum(&report, "passed_through")),
         (10, 0)

@@ -1,7 +1,7 @@
-//! What the container says is kept: the time of each picture, sound, colours, the shape of pixels
-//! and which video is meant.
+//! The output keeps the metadata of the container: the time of each picture, sound, colours, the
+//! shape of pixels and the choice of the video.
 
-use crate::kit::{Bench, collect, ffmpeg, open, sample};
+use crate::kit::{Workspace, collect, ffmpeg, open, sample};
 use image::RgbImage;
 use mattebox_media::source::SourceOptions;
 use std::path::Path;
@@ -11,7 +11,7 @@ fn text(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// What ffprobe says of a file: one line for each entry.
+/// The output of ffprobe for a file: one line for each entry.
 fn probe(path: &Path, args: &[&str]) -> Vec<String> {
     let output = Command::new("ffprobe")
         .args(["-v", "error", "-of", "csv=p=0"])
@@ -50,7 +50,7 @@ fn largest_difference(left: &[f64], right: &[f64]) -> f64 {
     differences.fold(0.0, f64::max)
 }
 
-fn done(binary: &Bench, args: &[&str]) -> String {
+fn done(binary: &Workspace, args: &[&str]) -> String {
     let done = binary.run(args);
     assert_eq!(done.code, Some(0), "{args:?}: {}", done.stderr);
     done.stderr
@@ -63,7 +63,7 @@ const PHONE: &str = "-f lavfi -i testsrc2=s=192x108:r=50:d=2 \
 
 #[test]
 fn a_video_shows_each_picture_at_its_own_time() {
-    let binary = Bench::new();
+    let binary = Workspace::new();
     for (input, output) in [
         ("phone.mp4", "out.mp4"),
         ("phone.mp4", "out.mkv"),
@@ -75,7 +75,7 @@ fn a_video_shows_each_picture_at_its_own_time() {
         done(&binary, &["run", &text(&from), "--out", output]);
         let (mut want, mut got) = (times(&from, "v"), times(&binary.path(output), "v"));
         assert_eq!(want.len(), 60);
-        // A transport stream begins where it likes.
+        // The times of a transport stream can begin anywhere.
         for times in [&mut want, &mut got] {
             let first = times[0];
             times.iter_mut().for_each(|time| *time -= first);
@@ -87,8 +87,8 @@ fn a_video_shows_each_picture_at_its_own_time() {
 }
 
 #[test]
-fn a_rate_that_is_asked_for_is_made_by_time() {
-    let binary = Bench::new();
+fn a_requested_rate_is_made_by_time() {
+    let binary = Workspace::new();
     let from = ffmpeg(PHONE, &binary.path("phone.mp4"));
     done(
         &binary,
@@ -102,9 +102,10 @@ fn a_rate_that_is_asked_for_is_made_by_time() {
 
 #[test]
 fn pictures_of_one_time_are_no_damage() {
-    let binary = Bench::new();
+    let binary = Workspace::new();
     ffmpeg(
-        "-i {sample} -frames:v 20 -vf setpts=floor(N/2)*2 -vsync passthrough -enc_time_base 1:25 -c:v ffv1",
+        "-i {sample} -frames:v 20 -vf setpts=floor(N/2)*2 -vsync passthrough -enc_time_base 1:25 \
+         -c:v ffv1",
         &binary.path("pairs.mkv"),
     );
     let said = done(&binary, &["run", "pairs.mkv", "--out", "pairs"]);
@@ -117,7 +118,7 @@ fn pictures_of_one_time_are_no_damage() {
 
 #[test]
 fn sound_is_kept_in_every_output_that_can_hold_it() {
-    let binary = Bench::new();
+    let binary = Workspace::new();
     let sound = "-f lavfi -i sine=f=440:d=3 -shortest -c:v copy";
     for (input, codec) in [
         ("a.mp4", "aac"),
@@ -180,7 +181,7 @@ fn sound_is_kept_in_every_output_that_can_hold_it() {
 
 #[test]
 fn sound_may_begin_after_the_pictures_and_end_before_them() {
-    let binary = Bench::new();
+    let binary = Workspace::new();
     let video = "-f lavfi -i testsrc2=s=160x90:r=25:d=5";
     for (name, late) in [("early", ""), ("late", "-itsoffset 3")] {
         let input = format!("{name}.mp4");
@@ -243,7 +244,7 @@ fn beeps(path: &Path) -> Vec<f64> {
 
 #[test]
 fn sound_stays_in_step_with_the_pictures() {
-    let binary = Bench::new();
+    let binary = Workspace::new();
     ffmpeg(
         &format!("{CLAPPER} -pix_fmt yuv420p -c:a aac"),
         &binary.path("clap.mp4"),
@@ -285,7 +286,7 @@ fn sound_stays_in_step_with_the_pictures() {
 
 #[test]
 fn pixels_that_are_not_square_are_kept_in_videos_and_made_square_in_pictures() {
-    let binary = Bench::new();
+    let binary = Workspace::new();
     for (name, size, aspect, square) in [
         ("pal.mkv", "720x576", "64/45", (1024, 576)),
         ("hdv.mp4", "1440x1080", "4/3", (1920, 1080)),
@@ -329,7 +330,7 @@ fn colours_are_those_that_went_in() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("patch.mkv");
     let kinds = [
-        // Size, matrix, range, pixels, what is said of them.
+        // Size, matrix, range, pixel format, and the tags in the container.
         ("1920x1080", "bt709", "tv", "yuv420p", ""),
         (
             "1920x1080",
@@ -388,11 +389,13 @@ fn colours_are_those_that_went_in() {
             let scale = match pixels {
                 "bgr0" => String::new(),
                 _ => format!(
-                    ",scale=out_color_matrix={matrix}:out_range={range}:flags=accurate_rnd+full_chroma_int"
+                    ",scale=out_color_matrix={matrix}:out_range={range}:\
+                     flags=accurate_rnd+full_chroma_int"
                 ),
             };
             let make = format!(
-                "-f lavfi -i color=0x{r:02x}{g:02x}{b:02x}:s={size}:r=1:d=1,format=gbrp{scale},format={pixels} \
+                "-f lavfi -i \
+                 color=0x{r:02x}{g:02x}{b:02x}:s={size}:r=1:d=1,format=gbrp{scale},format={pixels} \
                  -c:v ffv1 {tags}"
             );
             ffmpeg(&make, &path);
@@ -410,15 +413,21 @@ fn colours_are_those_that_went_in() {
 }
 
 #[test]
-fn light_beyond_that_of_a_screen_is_brought_within_it() {
+fn hdr_colours_become_screen_colours() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("hdr.mkv");
     for (transfer, tag) in [("smpte2084", "smpte2084"), ("arib-std-b67", "arib-std-b67")] {
         for patch in [[200, 60, 50], [60, 160, 70], [120, 120, 120]] {
             let [r, g, b] = patch;
             let make = format!(
-                "-f lavfi -i color=0x{r:02x}{g:02x}{b:02x}:s=192x108:r=5:d=0.4,format=gbrp,setparams=color_primaries=bt709:color_trc=iec61966-2-1:colorspace=gbr:range=pc,zscale=transfer=linear:npl=203,format=gbrpf32le,zscale=primaries=2020:transfer={transfer}:matrix=2020_ncl:range=limited:npl=203,format=yuv420p10le \
-                 -c:v ffv1 -colorspace bt2020nc -color_primaries bt2020 -color_trc {tag} -color_range tv"
+                "-f lavfi -i color=0x{r:02x}{g:02x}{b:02x}:s=192x108:r=5:d=0.4,\
+                 format=gbrp,\
+                 setparams=color_primaries=bt709:color_trc=iec61966-2-1:colorspace=gbr:range=pc,\
+                 zscale=transfer=linear:npl=203,format=gbrpf32le,\
+                 zscale=primaries=2020:transfer={transfer}:matrix=2020_ncl:range=limited:npl=203,\
+                 format=yuv420p10le \
+                 -c:v ffv1 -colorspace bt2020nc -color_primaries bt2020 -color_trc {tag} \
+                 -color_range tv"
             );
             ffmpeg(&make, &path);
             let got = middle(&path);
@@ -485,7 +494,8 @@ fn pictures_that_change_their_size_keep_it() {
     let folder = tempfile::tempdir().unwrap();
     let part = |name: &str, size: &str| {
         let make = format!(
-            "-f lavfi -i testsrc2=s={size}:r=10:d=1 -c:v libx264 -pix_fmt yuv420p -bf 0 -bsf:v h264_mp4toannexb"
+            "-f lavfi -i testsrc2=s={size}:r=10:d=1 -c:v libx264 -pix_fmt yuv420p -bf 0 -bsf:v \
+             h264_mp4toannexb"
         );
         ffmpeg(&make, &folder.path().join(name))
     };
@@ -518,7 +528,7 @@ fn pictures_that_change_their_size_keep_it() {
 
 #[test]
 fn a_written_video_says_its_colours() {
-    let binary = Bench::new();
+    let binary = Workspace::new();
     for (output, background) in [
         ("a.mp4", "gray"),
         ("a.mkv", "gray"),

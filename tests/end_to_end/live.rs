@@ -1,13 +1,13 @@
-//! What can be seen and changed while it runs, with the real binary. The page itself is
-//! tested in a browser: `tests/browser`.
+//! Watching and changing cameras while the real binary runs. The page itself is tested in a
+//! browser: `tests/browser`.
 
-use crate::kit::{Bench, Page, sample, shield};
+use crate::kit::{RunningPage, Workspace, sample, shield};
 use std::{fs, process::Command};
 
 const GREY: [u8; 3] = [0xC0; 3];
 const RED: [u8; 3] = [0xFF, 0, 0];
 
-fn run(bench: &Bench, more: &[&str]) -> Command {
+fn run(workspace: &Workspace, more: &[&str]) -> Command {
     let clip = sample();
     let args = [
         "run",
@@ -18,18 +18,18 @@ fn run(bench: &Bench, more: &[&str]) -> Command {
         "--progress",
         "none",
     ];
-    bench.command(&[&args, more].concat())
+    workspace.command(&[&args, more].concat())
 }
 
 /// Above the person there is the background.
-fn shows(page: &Page<'_>, colour: [u8; 3]) -> bool {
+fn shows(page: &RunningPage<'_>, colour: [u8; 3]) -> bool {
     page.colour("cam01", 320, 5) == Some(colour)
 }
 
 #[test]
-fn a_change_shows_in_pictures_and_files_and_the_start_can_be_had_back() {
-    let b = Bench::new();
-    let page = Page::start(&b, run(&b, &[]), "log");
+fn a_change_shows_in_pictures_and_files_and_can_be_reset() {
+    let b = Workspace::new();
+    let page = RunningPage::start(&b, run(&b, &[]), "log");
     page.until("a picture", |page| shows(page, GREY));
     let (status, settings) =
         page.change("cam01", r##"{"background": "#ff0000", "matte": "hard"}"##);
@@ -72,9 +72,9 @@ fn a_change_shows_in_pictures_and_files_and_the_start_can_be_had_back() {
 }
 
 #[test]
-fn what_cannot_be_is_refused_and_changes_nothing() {
-    let b = Bench::new();
-    let page = Page::start(&b, run(&b, &["--out", "out.mp4"]), "log");
+fn an_impossible_change_is_refused_and_changes_nothing() {
+    let b = Workspace::new();
+    let page = RunningPage::start(&b, run(&b, &["--out", "out.mp4"]), "log");
     page.until("a picture", |page| shows(page, GREY));
     for (settings, wanted, words) in [
         (r#"{"background": "transparent"}"#, 409, "transparency"),
@@ -108,8 +108,8 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
 
 #[test]
 fn nothing_is_written_with_out_none() {
-    let b = Bench::new();
-    let page = Page::start(&b, run(&b, &["--out", "none"]), "log");
+    let b = Workspace::new();
+    let page = RunningPage::start(&b, run(&b, &["--out", "none"]), "log");
     page.until("frames", |page| {
         page.camera()["frames"]["out"].as_u64() > Some(10)
     });
@@ -117,8 +117,8 @@ fn nothing_is_written_with_out_none() {
     assert_eq!(b.files("."), ["log"]);
 }
 
-/// A number of the page's metrics.
-fn number(page: &Page<'_>, metric: &str) -> u64 {
+/// A value of the page's metrics.
+fn number(page: &RunningPage<'_>, metric: &str) -> u64 {
     let (status, body) = page.get("/metrics");
     assert_eq!(status, 200);
     let text = String::from_utf8_lossy(&body).into_owned();
@@ -129,8 +129,8 @@ fn number(page: &Page<'_>, metric: &str) -> u64 {
 
 #[test]
 fn frames_without_a_viewer_need_no_matte_and_the_first_look_has_a_picture() {
-    let b = Bench::new();
-    let page = Page::start(&b, run(&b, &["--out", "none"]), "log");
+    let b = Workspace::new();
+    let page = RunningPage::start(&b, run(&b, &["--out", "none"]), "log");
     let skipped = "mattebox_run_frames_skipped_total{";
     let written = "mattebox_run_frames_written_total{";
     page.until("frames", |page| number(page, skipped) > 60);
@@ -154,7 +154,7 @@ fn frames_without_a_viewer_need_no_matte_and_the_first_look_has_a_picture() {
 
 #[test]
 fn a_run_without_output_and_page_says_so_and_ends() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let done = b.run(&["run", &sample(), "--out", "none", "--json"]);
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     assert!(
@@ -168,10 +168,10 @@ fn a_run_without_output_and_page_says_so_and_ends() {
 
 #[test]
 fn a_hangup_reads_the_settings_file_again_and_a_bad_file_changes_nothing() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let file = b.path("m.toml");
     fs::write(&file, "background = \"gray\"").unwrap();
-    let page = Page::start(&b, run(&b, &["--out", "none", "--config", "m.toml"]), "log");
+    let page = RunningPage::start(&b, run(&b, &["--out", "none", "--config", "m.toml"]), "log");
     page.until("a picture", |page| shows(page, GREY));
     fs::write(&file, "background = \"#ff0000\"\nthreads = 1").unwrap();
     page.hang_up();
@@ -199,8 +199,8 @@ fn a_hangup_reads_the_settings_file_again_and_a_bad_file_changes_nothing() {
 
 #[test]
 fn without_a_settings_file_a_hangup_is_an_end() {
-    let b = Bench::new();
-    let page = Page::start(&b, run(&b, &["--out", "none"]), "log");
+    let b = Workspace::new();
+    let page = RunningPage::start(&b, run(&b, &["--out", "none"]), "log");
     page.until("a picture", |page| shows(page, GREY));
     page.hang_up();
     assert_eq!(page.finish().code, Some(130));
@@ -208,7 +208,7 @@ fn without_a_settings_file_a_hangup_is_an_end() {
 
 #[test]
 fn under_nohup_a_hangup_is_ignored() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let plain = run(&b, &["--out", "none"]);
     let mut command = Command::new("sh");
     shield(&mut command).args(["-c", "trap '' HUP; exec \"$@\"", "sh"]);
@@ -216,10 +216,10 @@ fn under_nohup_a_hangup_is_ignored() {
         .arg(plain.get_program())
         .args(plain.get_args())
         .current_dir(b.path("."));
-    let page = Page::start(&b, command, "log");
+    let page = RunningPage::start(&b, command, "log");
     page.until("a picture", |page| shows(page, GREY));
     page.hang_up();
-    let frames = |page: &Page| page.camera()["frames"]["out"].as_u64();
+    let frames = |page: &RunningPage| page.camera()["frames"]["out"].as_u64();
     let before = frames(&page);
     page.until("more frames", |page| {
         frames(page) > before.map(|frames| frames + 20)
@@ -230,7 +230,7 @@ fn under_nohup_a_hangup_is_ignored() {
 
 #[test]
 fn an_address_that_others_reach_needs_a_token_and_one_that_is_taken_is_named() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let done = b.run(&["run", &sample(), "--view=0.0.0.0:0"]);
     assert_eq!(done.code, Some(2));
     assert!(done.stderr.contains("--token"), "{}", done.stderr);

@@ -2,33 +2,33 @@
 //! Each test is named after the promise that it holds.
 //!
 //! # Layout
-//! - [`run`]: the main job, `mattebox run`
+//! - [`run`]: `mattebox run`
 //! - [`commands`]: the smaller commands and the settings
-//! - [`settings_file`]: which settings file is in force, and what it may say
+//! - [`settings_file`]: the settings file in force, and its limits
 //! - [`terminal`]: errors, help, progress, manual pages, completions
 //! - [`streams`]: standard output and error that are closed or full; switches
 //! - [`bad_input`]: input that is broken, hostile or missing
-//! - [`outputs`]: people's own files stay as they are
-//! - [`secrets`]: what must appear in no output
-//! - [`live`]: what can be seen and changed while it runs
+//! - [`outputs`]: outputs never replace files of the user
+//! - [`secrets`]: no output shows a secret
+//! - [`live`]: watching and changing cameras while it runs
 //! - [`networks`]: networks that are not built in
 //! - [`eval`]: `mattebox eval`
 //! - [`source_pictures`], [`source_video`], [`source_live`]: sources, by the library
-//! - [`sink_video`]: videos that are written, by the library; [`sink_encoders`]: who encodes them
-//! - [`kept`]: what the container says is kept
+//! - [`sink_video`]: written videos, by the library; [`sink_encoders`]: the encoders
+//! - [`kept`]: metadata of the container is kept
 //! - [`recordings`]: videos that survive a crash and a full disk; segments
-//! - [`retention`]: names with dates, and old files that go
+//! - [`retention`]: names with dates, and the removal of old files
 //! - [`kafka_broker`]: the broker that the tests below use
 //! - [`kafka_camera`], [`kafka_worker`]: `mattebox camera` and `mattebox worker`
 //! - [`kafka_identity`]: every frame has its own name and number
-//! - [`kafka_gaps`]: what is lost is told, and nothing is replaced
+//! - [`kafka_gaps`]: lost records are reported, and no file is replaced
 //! - [`kafka_seed`]: the wire format of the seed, with a Python client
 //! - [`kafka_live`]: the live page of workers
-//! - [`kafka_terminal`]: what a person sees of a broker
+//! - [`kafka_terminal`]: messages on a terminal about a broker
 //! - [`kafka_traces`]: the trace of a frame
 //! - [`kafka_dead_letters`]: `mattebox dead-letters`
 //! - [`kafka_chaos`]: `kill -9` of everything
-//! - [`kit`]: what they are written with
+//! - [`kit`]: the toolkit
 //!
 //! The tests of one module: `cargo test --release -p mattebox --test end_to_end kafka_worker`.
 

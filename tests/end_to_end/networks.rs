@@ -1,6 +1,6 @@
-//! Networks that are not built in: people's own ONNX files, and the fine matte.
-//! scripts/onnx fetches ONNX Runtime and the networks.
-use crate::kit::{Bench, Done, assert_said, repository, sample};
+//! Networks that are not built in: ONNX files of the user, and the fine matte. scripts/onnx fetches
+//! ONNX Runtime and the networks.
+use crate::kit::{ProgramOutput, Workspace, assert_said, repository, sample};
 use std::{fs, path::Path};
 
 fn fetched(name: &str) -> String {
@@ -10,8 +10,8 @@ fn fetched(name: &str) -> String {
 }
 
 /// A folder with its own data folder, in which the fine network lies if `has_fine`.
-fn bench(has_fine: bool) -> Bench {
-    let b = Bench::new();
+fn workspace(has_fine: bool) -> Workspace {
+    let b = Workspace::new();
     fs::create_dir_all(b.path("data/mattebox/models")).unwrap();
     if has_fine {
         fs::copy(fetched("modnet.onnx"), b.path(FINE)).unwrap();
@@ -22,7 +22,7 @@ fn bench(has_fine: bool) -> Bench {
 const FINE: &str = "data/mattebox/models/modnet.onnx";
 
 /// Runs with ONNX Runtime and the data folder.
-fn run(b: &Bench, args: &[&str]) -> Done {
+fn run(b: &Workspace, args: &[&str]) -> ProgramOutput {
     let data = b.path("data").to_string_lossy().into_owned();
     let library = fetched("libonnxruntime.so");
     b.run_with(
@@ -31,8 +31,8 @@ fn run(b: &Bench, args: &[&str]) -> Done {
     )
 }
 
-/// The figures of a matte of the sample's first frames.
-fn measured(b: &Bench, args: &[&str]) -> serde_json::Value {
+/// The metrics of a matte of the first frames of the sample.
+fn measured(b: &Workspace, args: &[&str]) -> serde_json::Value {
     let all = ["run", &sample(), "--frames", "20", "--alpha-out", "alpha"];
     let done = run(b, &[&all, args].concat());
     assert_eq!(done.code, Some(0), "{}", done.stderr);
@@ -46,7 +46,7 @@ fn measured(b: &Bench, args: &[&str]) -> serde_json::Value {
 #[test]
 fn networks_of_other_people_find_the_person() {
     for (file, least) in [("modnet.onnx", 0.95), ("u2netp.onnx", 0.8)] {
-        let b = bench(false);
+        let b = workspace(false);
         let found = measured(&b, &["--model", &fetched(file)]);
         let iou = found["mean"]["iou"].as_f64().expect("a number");
         assert!(iou > least, "{file}: {found}");
@@ -55,7 +55,7 @@ fn networks_of_other_people_find_the_person() {
 
 #[test]
 fn without_onnx_runtime_nothing_begins() {
-    let b = bench(true);
+    let b = workspace(true);
     let data = b.path("data").to_string_lossy().into_owned();
     let network = fetched("modnet.onnx");
     for how in [["--model", &network], ["--matte", "fine:always"]] {
@@ -73,7 +73,7 @@ fn without_onnx_runtime_nothing_begins() {
 
 #[test]
 fn an_onnx_file_that_cannot_be_used_is_named() {
-    let b = bench(false);
+    let b = workspace(false);
     fs::write(b.path("text.onnx"), "no network").unwrap();
     let model = ["--model", "text.onnx"];
     let done = run(&b, &[&["run", &*sample()], &model[..]].concat());
@@ -83,8 +83,8 @@ fn an_onnx_file_that_cannot_be_used_is_named() {
 }
 
 #[test]
-fn a_model_file_says_what_it_is() {
-    let b = bench(false);
+fn a_model_file_is_described() {
+    let b = workspace(false);
     let done = run(&b, &["model", &fetched("u2netp.onnx")]);
     let text = String::from_utf8_lossy(&done.stdout).into_owned();
     assert_eq!(done.code, Some(0), "{}", done.stderr);
@@ -95,7 +95,7 @@ fn a_model_file_says_what_it_is() {
 
 #[test]
 fn fine_draws_the_edge_closer_to_the_truth_than_soft() {
-    let b = bench(true);
+    let b = workspace(true);
     let [soft, fine, always] = ["soft", "fine", "fine:always"].map(|matte| {
         let _ = fs::remove_dir_all(b.path("alpha"));
         let out = format!("out-{}", matte.replace(':', "-"));
@@ -108,7 +108,7 @@ fn fine_draws_the_edge_closer_to_the_truth_than_soft() {
 
 #[test]
 fn fine_gives_the_same_bytes_on_any_number_of_threads() {
-    let b = bench(true);
+    let b = workspace(true);
     for (matte, frames) in [("fine", 20), ("fine:always", 6)] {
         let out = |threads: &str| format!("{}-{threads}", matte.replace(':', "-"));
         for threads in ["1", "4"] {
@@ -129,7 +129,7 @@ fn fine_gives_the_same_bytes_on_any_number_of_threads() {
 
 #[test]
 fn the_fine_network_is_taken_from_a_file_whole_or_not_at_all() {
-    let b = bench(false);
+    let b = workspace(false);
     let done = run(&b, &["run", &sample(), "--matte", "fine:always"]);
     assert_said(
         &done,

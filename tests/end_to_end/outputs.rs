@@ -1,6 +1,8 @@
-//! People's own files: nothing that is read is replaced, and nothing that is no file either.
+//! Outputs never replace an input, a file of the user, or anything that is not a regular file.
 #![cfg(unix)]
-use crate::kit::{Bench, Done, Running, Signal, finish, handles, sample, signal, until};
+use crate::kit::{
+    ProgramOutput, RunningProgram, Signal, Workspace, finish, handles, sample, signal, until,
+};
 use std::{
     collections::BTreeMap,
     fs::{self, File},
@@ -12,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-/// Every file below a folder, with what is in it; of anything else its kind.
+/// Every file below a folder with its content; for other entries their kind.
 fn tree(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(folder).expect("a folder") {
@@ -32,10 +34,9 @@ fn tree(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-/// A folder as somebody may have it: a clip, another, pictures that are named like frames, and
-/// links to them.
-fn home() -> Bench {
-    let b = Bench::new();
+/// A typical folder of a user: two clips, pictures with names like frames, and links to them.
+fn home() -> Workspace {
+    let b = Workspace::new();
     b.ffmpeg(&[
         "-f",
         "lavfi",
@@ -71,7 +72,7 @@ fn home() -> Bench {
     b
 }
 
-fn assert_refused(done: &Done, words: &[&str], what: &str) {
+fn assert_refused(done: &ProgramOutput, words: &[&str], what: &str) {
     assert_eq!(done.code, Some(2), "{what}: {}", done.stderr);
     for word in words {
         assert!(
@@ -83,7 +84,7 @@ fn assert_refused(done: &Done, words: &[&str], what: &str) {
 }
 
 #[test]
-fn nothing_that_is_read_is_replaced() {
+fn no_input_is_replaced() {
     let b = home();
     let absolute = b.path("clip.mp4").display().to_string();
     let before = tree(&b.path("."));
@@ -146,7 +147,8 @@ fn nothing_that_is_read_is_replaced() {
         ),
         // Frames of every format are removed, not only those of the new one.
         (
-            "run photos/frame_000002.png --out . --camera-id photos --format jpg --on-existing overwrite",
+            "run photos/frame_000002.png --out . --camera-id photos --format jpg --on-existing \
+             overwrite",
             "frame_000002.png",
         ),
         (
@@ -215,7 +217,7 @@ fn nothing_that_is_read_is_replaced() {
 }
 
 #[test]
-fn a_redirection_does_not_replace_what_is_read() {
+fn a_redirection_does_not_replace_an_input() {
     let b = home();
     let before = tree(&b.path("."));
     let mut command = b.command(&["run", "-", "--out", "soft.mp4"]);
@@ -223,7 +225,7 @@ fn a_redirection_does_not_replace_what_is_read() {
         .stdin(File::open(b.path("clip.mp4")).unwrap())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let done = Running::start(command).finish(&["run - --out soft.mp4 < clip.mp4"]);
+    let done = RunningProgram::start(command).finish(&["run - --out soft.mp4 < clip.mp4"]);
     assert_refused(&done, &["standard input", "replace"], "standard input");
     let mut command = b.command(&["run", "soft.mp4", "--out", "-"]);
     command
@@ -234,7 +236,7 @@ fn a_redirection_does_not_replace_what_is_read() {
                 .unwrap(),
         )
         .stderr(Stdio::piped());
-    let done = Running::start(command).finish(&["run soft.mp4 --out - >> clip.mp4"]);
+    let done = RunningProgram::start(command).finish(&["run soft.mp4 --out - >> clip.mp4"]);
     assert_refused(&done, &["standard output", "soft.mp4"], "standard output");
     assert!(tree(&b.path(".")) == before, "something has changed");
 }
@@ -256,9 +258,9 @@ fn two_outputs_do_not_replace_each_other() {
         "run a=clip.mp4 b=other.mp4 --out {camera}.mp4",
     ] {
         let args: Vec<&str> = line.split(' ').collect();
-        assert_refused(&b.run(&args), &["a place of its own"], line);
+        assert_refused(&b.run(&args), &["its own path"], line);
     }
-    // The folders of cameras that are not there yet tell nothing apart.
+    // The folders of cameras that do not exist yet cannot distinguish two outputs.
     let args = [
         "run",
         "x=clip.mp4",
@@ -272,7 +274,7 @@ fn two_outputs_do_not_replace_each_other() {
         "one file for two cameras",
     );
     assert!(tree(&b.path(".")) == before, "something has changed");
-    // Side by side they harm nothing.
+    // Two folders side by side are allowed.
     b.report(&[
         "run",
         "clip.mp4",
@@ -295,7 +297,7 @@ fn two_outputs_do_not_replace_each_other() {
 }
 
 #[test]
-fn names_that_out_does_not_take_are_told_with_those_that_it_does() {
+fn an_unsupported_extension_of_out_lists_the_supported_ones() {
     let b = home();
     fs::create_dir(b.path("folder.mp4")).unwrap();
     mkfifo(&b, "pipe");
@@ -388,7 +390,7 @@ fn a_folder_may_have_dots_in_its_name() {
     }
 }
 
-fn mkfifo(b: &Bench, name: &str) {
+fn mkfifo(b: &Workspace, name: &str) {
     assert!(
         Command::new("mkfifo")
             .arg(b.path(name))
@@ -398,7 +400,7 @@ fn mkfifo(b: &Bench, name: &str) {
     );
 }
 
-fn is_pipe(b: &Bench, name: &str) -> bool {
+fn is_pipe(b: &Workspace, name: &str) -> bool {
     b.path(name)
         .symlink_metadata()
         .expect("it is there")
@@ -418,7 +420,7 @@ fn a_named_pipe_is_written_into() {
             File::open(from).unwrap().read_to_end(&mut bytes).unwrap();
             fs::write(to, bytes).unwrap();
         });
-        // What there is to do with a file that exists does not concern a pipe.
+        // The setting for existing files does not concern a pipe.
         b.report(&["run", "clip.mp4", "--out", name, "--on-existing", "fail"]);
         reader.join().unwrap();
         assert!(is_pipe(&b, name), "{name}");
@@ -438,7 +440,7 @@ fn a_reader_that_goes_away_is_an_error_that_names_the_pipe() {
         "link.mkv",
     ]);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let running = Running::start(command);
+    let running = RunningProgram::start(command);
     let mut begin = [0; 4];
     File::open(b.path("p.mkv"))
         .unwrap()
@@ -457,7 +459,7 @@ fn a_reader_that_goes_away_is_an_error_that_names_the_pipe() {
 }
 
 #[test]
-fn a_pipe_that_nobody_reads_is_waited_for_until_a_signal() {
+fn a_run_waits_for_the_reader_of_a_pipe_until_a_signal() {
     let b = home();
     mkfifo(&b, "p.mkv");
     let args = ["run", &sample(), "--out", "p.mkv", "--progress", "none"];
@@ -497,7 +499,7 @@ fn two_runs_at_once_do_not_share_a_folder() {
         }
         let mut command = b.command(&args);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let first = Running::start(command);
+        let first = RunningProgram::start(command);
         let folder = format!("{out}/cam01");
         until("frames of the first", || b.files(&folder).len() > 2);
         for line in [
@@ -544,7 +546,7 @@ fn a_run_that_was_killed_leaves_its_folder_to_the_next() {
     ];
     let mut command = b.command(&args);
     command.stdout(Stdio::null()).stderr(Stdio::null());
-    let first = Running::start(command);
+    let first = RunningProgram::start(command);
     until("a frame", || !b.files("s/cam01").is_empty());
     first.kill();
     b.report(&[
@@ -562,7 +564,7 @@ fn a_run_that_was_killed_leaves_its_folder_to_the_next() {
 fn frames_in_a_folder_that_was_named_are_not_mixed_with_new_ones() {
     let b = home();
     b.report(&["run", "clip.mp4", "--out", "s", "--alpha-out", "a"]);
-    // Of a version that wrote no owner down, or of another program.
+    // Frames of a version that stored no owner, or of another program.
     fs::create_dir_all(b.path("old/cam01")).unwrap();
     fs::copy(
         b.path("photos/frame_000001.png"),
@@ -602,7 +604,7 @@ fn frames_in_a_folder_that_was_named_are_not_mixed_with_new_ones() {
     let by_variable = b.run_with(&["run", "clip.mp4"], &[("OUTPUT_DIR", "s")]);
     assert_refused(&by_variable, &["s already holds frames"], "a variable");
     assert!(tree(&b.path(".")) == before, "something has changed");
-    // Another camera has a folder of its own.
+    // Another camera has another folder.
     b.report(&["run", "x=clip.mp4", "--frames", "1", "--out", "s"]);
     assert_eq!(b.files("s/x"), frames(0..1));
     assert_eq!(b.files("s/cam01"), frames(0..3));
@@ -656,7 +658,7 @@ fn without_out_only_frames_of_runs_without_out_are_removed() {
     b.report(&["run", "clip.mp4"]);
     b.report(&["run", "clip.mp4", "--frames", "1"]);
     assert_eq!(b.files("output/cam01"), frames(0..1));
-    // A run to which it was named has to be told, and its frames then are not cleared unasked.
+    // A run with a named folder needs --on-existing, and then removes no frames without it.
     let named = ["run", "clip.mp4", "--out", "output"];
     assert_refused(&b.run(&named), &["already holds frames"], "named");
     b.report(&["run", "clip.mp4", "--frames", "2"]);
@@ -667,7 +669,7 @@ fn without_out_only_frames_of_runs_without_out_are_removed() {
         assert_refused(&done, &["output already holds frames", "cam01"], "unnamed");
     }
     assert!(tree(&b.path("output")) == before, "something has changed");
-    // Frames of an unknown origin are not cleared either, also not after a run beside them.
+    // Frames of unknown origin are not removed either, not even after a run in the same folder.
     let b = home();
     fs::create_dir_all(b.path("output/x")).unwrap();
     fs::write(b.path("output/x/frame_000005.png"), "mine").unwrap();
@@ -685,7 +687,7 @@ fn append_goes_on_above_what_is_there() {
         let args = ["run", "clip.mp4", "--out", "s", "--alpha-out", "a"];
         b.report(&[&args, more].concat());
     };
-    // Nothing there is nothing to be above.
+    // In an empty folder the numbers begin at 0.
     run(&["--append", "--frames", "2"]);
     assert_eq!(b.files("s/cam01"), frames(0..2));
     let before = tree(&b.path("s/cam01"));

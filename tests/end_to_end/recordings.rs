@@ -1,6 +1,8 @@
-//! Recordings survive: what was recorded before a crash plays, and is never removed.
+//! A recording before a crash can be played, and is never removed.
 
-use crate::kit::{Bench, Done, Running, Signal, sample, shield, until, until_or};
+use crate::kit::{
+    ProgramOutput, RunningProgram, Signal, Workspace, sample, shield, until, until_or,
+};
 use rustix::process::{Pid, kill_process};
 use serde_json::Value;
 use std::{
@@ -12,7 +14,7 @@ use std::{
 /// Every kind of video file that a recording can be in.
 const KINDS: &[&str] = &["mp4", "mov", "mkv", "webm", "ts"];
 
-/// What ffprobe says of the first video of a file.
+/// The output of ffprobe for the first video of a file.
 fn ffprobe(path: &Path, entries: &str, more: &[&str]) -> Value {
     let output = shield(&mut Command::new("ffprobe"))
         .args(["-v", "error", "-select_streams", "v:0", "-of", "json"])
@@ -51,13 +53,13 @@ fn writer_of(path: &Path) -> Option<Pid> {
 }
 
 /// A recording without an end, of which two seconds are on the disk.
-fn record(b: &Bench, out: &str) -> Running {
+fn record(b: &Workspace, out: &str) -> RunningProgram {
     let unfinished = unfinished(b, out);
     let out = b.path(out).to_string_lossy().into_owned();
     let sample = sample();
     let mut command = b.command(&["run", &sample, "--loop", "--realtime", "--out", &out]);
     command.stdout(Stdio::null()).stderr(Stdio::null());
-    let running = Running::start(command);
+    let running = RunningProgram::start(command);
     until_or(
         "two seconds of a recording",
         || frames(&unfinished) >= 50,
@@ -66,8 +68,8 @@ fn record(b: &Bench, out: &str) -> Running {
     running
 }
 
-/// Where a recording is as long as it is written.
-fn unfinished(b: &Bench, out: &str) -> std::path::PathBuf {
+/// The path of a recording while it is written.
+fn unfinished(b: &Workspace, out: &str) -> std::path::PathBuf {
     let path = b.path(out);
     let extension = path.extension().unwrap().to_str().unwrap().to_owned();
     path.with_extension(format!("unfinished.{extension}"))
@@ -76,11 +78,11 @@ fn unfinished(b: &Bench, out: &str) -> std::path::PathBuf {
 #[test]
 fn a_recording_whose_encoder_is_killed_too_plays_up_to_there() {
     for kind in KINDS {
-        let b = Bench::new();
+        let b = Workspace::new();
         let out = format!("rec.{kind}");
         let running = record(&b, &out);
         let path = unfinished(&b, &out);
-        // Both at once: the encoder hears nothing of our end.
+        // Both at once, so that the encoder does not see the end of its input.
         running.freeze();
         kill_process(writer_of(&path).expect("an encoder"), Signal::KILL).unwrap();
         running.kill();
@@ -93,7 +95,7 @@ fn a_recording_whose_encoder_is_killed_too_plays_up_to_there() {
 #[test]
 fn a_recording_whose_process_is_killed_is_completed_by_its_encoder() {
     for kind in KINDS {
-        let b = Bench::new();
+        let b = Workspace::new();
         let out = format!("rec.{kind}");
         let running = record(&b, &out);
         let path = unfinished(&b, &out);
@@ -110,8 +112,8 @@ fn a_recording_whose_process_is_killed_is_completed_by_its_encoder() {
 }
 
 #[test]
-fn what_a_killed_run_has_recorded_is_kept_and_named_by_the_next() {
-    let b = Bench::new();
+fn the_next_run_keeps_and_names_the_recording_of_a_killed_one() {
+    let b = Workspace::new();
     let running = record(&b, "rec.mkv");
     running.kill();
     until("the encoder's end", || {
@@ -128,11 +130,11 @@ fn what_a_killed_run_has_recorded_is_kept_and_named_by_the_next() {
         assert_eq!(warns, name == "rec.mkv", "{}", done.stderr);
     }
     assert_eq!(b.files("."), ["other.mkv", "rec.mkv", "rec.unfinished.mkv"]);
-    assert!(b.read("rec.unfinished.mkv") == before, "it is as it was");
+    assert!(b.read("rec.unfinished.mkv") == before, "it is unchanged");
 }
 
 /// Runs with a limit on the size of files, which ends a recording like a full disk.
-fn run_with_limit(b: &Bench, blocks: u32, args: &[&str]) -> Done {
+fn run_with_limit(b: &Workspace, blocks: u32, args: &[&str]) -> ProgramOutput {
     let command = b.command(args);
     let mut shell = Command::new("sh");
     shield(&mut shell)
@@ -143,13 +145,13 @@ fn run_with_limit(b: &Bench, blocks: u32, args: &[&str]) -> Done {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    Running::start(shell).finish(args)
+    RunningProgram::start(shell).finish(args)
 }
 
 #[test]
 fn a_recording_that_fills_the_disk_is_kept_and_the_message_says_where() {
     for kind in KINDS {
-        let b = Bench::new();
+        let b = Workspace::new();
         let (sample, out) = (sample(), format!("rec.{kind}"));
         let args = ["run", &sample, "--loop", "--frames", "3000", "--out", &out];
         let done = run_with_limit(&b, 600, &args);
@@ -165,7 +167,7 @@ fn a_recording_that_fills_the_disk_is_kept_and_the_message_says_where() {
 
 #[test]
 fn a_recording_that_cannot_begin_leaves_nothing() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let sample = sample();
     for (args, code) in [
         (&["run", "nowhere.mp4", "--out", "rec.mkv"][..], 2),
@@ -189,7 +191,7 @@ fn a_recording_that_cannot_begin_leaves_nothing() {
 #[test]
 fn a_finished_mp4_begins_with_its_index_and_can_be_searched() {
     for kind in ["mp4", "mov", "m4v"] {
-        let b = Bench::new();
+        let b = Workspace::new();
         let out = format!("rec.{kind}");
         b.report(&["run", &sample(), "--out", &out]);
         assert_eq!(b.files("."), std::slice::from_ref(&out));
@@ -234,7 +236,7 @@ fn checksums(path: &Path) -> Vec<String> {
 #[test]
 fn segments_are_numbered_lose_no_frame_and_play_alone() {
     // Lossless, so that frames can be compared.
-    let b = Bench::new();
+    let b = Workspace::new();
     let sample = sample();
     let run = ["run", &sample, "-b", "transparent", "--out"];
     b.report(&[&run[..], &["whole.mkv"]].concat());
@@ -254,7 +256,7 @@ fn segments_are_numbered_lose_no_frame_and_play_alone() {
         "the same frames"
     );
     for kind in KINDS {
-        let b = Bench::new();
+        let b = Workspace::new();
         let out = format!("rec.{kind}");
         b.report(&["run", &sample, "--out", &out, "--segment", "1"]);
         let names: Vec<String> = (0..3).map(|n| format!("rec-000{n}.{kind}")).collect();
@@ -280,7 +282,7 @@ fn segments_are_numbered_lose_no_frame_and_play_alone() {
 
 #[test]
 fn segments_never_replace_a_file() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let sample = sample();
     let run = [
         "run",
@@ -319,7 +321,7 @@ fn segments_never_replace_a_file() {
 
 #[test]
 fn each_camera_has_segments_of_its_own() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let (door, yard) = (format!("door={}", sample()), format!("yard={}", sample()));
     let out = [
         "--frames",
@@ -341,7 +343,7 @@ fn each_camera_has_segments_of_its_own() {
 
 #[test]
 fn a_second_signal_keeps_what_was_recorded() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let out = b.path("rec.mkv").to_string_lossy().into_owned();
     let sample = sample();
     let flags = [
@@ -354,14 +356,14 @@ fn a_second_signal_keeps_what_was_recorded() {
     ];
     let mut command = b.command(&[&["run", &sample], &flags[..]].concat());
     command.stdout(Stdio::null()).stderr(Stdio::piped());
-    let running = Running::start(command);
+    let running = RunningProgram::start(command);
     let path = unfinished(&b, "rec.mkv");
     until("two seconds of a recording", || frames(&path) >= 50);
     running.send(Signal::TERM);
     running.send(Signal::TERM);
     let done = running.finish(&["run"]);
     let names = b.files(".");
-    // It may have been quick enough to finish.
+    // It may have finished before the signal.
     if names != ["rec.mkv"] {
         assert_eq!(names, ["rec.unfinished.mkv"]);
         assert!(

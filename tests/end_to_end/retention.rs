@@ -1,7 +1,9 @@
-//! Old files go, and nothing else does: `--keep`, `--keep-bytes`, `mattebox prune` and `--name`.
+//! The removal of old files, and of nothing else: `--keep`, `--keep-bytes`, `mattebox prune` and
+//! `--name`.
 
 use crate::kit::{
-    Bench, Broker, Done, Running, Signal, Town, free_port, http, sample, seed_frame, sum, until,
+    Broker, KafkaPipeline, ProgramOutput, RunningProgram, Signal, Workspace, free_port, http,
+    sample, seed_frame, sum, until,
 };
 use serde_json::Value;
 use std::{
@@ -14,8 +16,8 @@ use std::{
 const DAY: Duration = Duration::from_secs(86_400);
 const HOURS: &str = "{camera}/{date}/{hour}/frame_{number}";
 
-/// Every file below a folder, but those that mattebox keeps its own notes in.
-fn files(b: &Bench, folder: &str) -> Vec<String> {
+/// Every file below a folder, except the internal files of mattebox.
+fn files(b: &Workspace, folder: &str) -> Vec<String> {
     fn add(folder: &Path, root: &Path, found: &mut Vec<String>) {
         for entry in fs::read_dir(folder).into_iter().flatten() {
             let path = entry.expect("an entry").path();
@@ -39,7 +41,7 @@ fn files(b: &Bench, folder: &str) -> Vec<String> {
 }
 
 /// Makes every file below a folder this old.
-fn age(b: &Bench, folder: &str, age: Duration) {
+fn age(b: &Workspace, folder: &str, age: Duration) {
     for file in files(b, folder) {
         let path = b.path(&format!("{folder}/{file}"));
         let file = File::options().append(true).open(path).expect("a file");
@@ -53,7 +55,7 @@ fn frames(numbers: std::ops::Range<u64>) -> Vec<String> {
 }
 
 #[track_caller]
-fn refused(done: &Done, words: &[&str]) {
+fn refused(done: &ProgramOutput, words: &[&str]) {
     assert_eq!(done.code, Some(2), "{}", done.stderr);
     for word in words {
         assert!(done.stderr.contains(word), "{word}: {}", done.stderr);
@@ -61,8 +63,8 @@ fn refused(done: &Done, words: &[&str]) {
 }
 
 #[test]
-fn a_run_removes_what_is_too_old_and_gives_no_number_twice() {
-    let b = Bench::new();
+fn a_run_removes_old_files_and_uses_no_number_twice() {
+    let b = Workspace::new();
     let sample = sample();
     let run = ["run", &sample, "--out", "out", "--frames", "5"];
     b.report(&run);
@@ -77,7 +79,7 @@ fn a_run_removes_what_is_too_old_and_gives_no_number_twice() {
     assert_eq!(files(&b, "out"), mine);
     b.report(&[&run[..], &["--append"]].concat());
     assert_eq!(files(&b, "out"), [frames(10..15), mine.clone()].concat());
-    // And where the next run was not asked to add to them.
+    // And if the next run has no --append.
     age(&b, "out", DAY * 10);
     b.report(&["prune", "out", "--keep", "7d"]);
     b.report(&run);
@@ -89,14 +91,14 @@ fn a_run_removes_what_is_too_old_and_gives_no_number_twice() {
 
 #[test]
 fn a_run_keeps_its_folder_below_the_size_and_the_newest_files_stay() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let sample = sample();
     let run = ["run", &sample, "--out", "out", "--frames", "10"];
     b.report(&run);
     age(&b, "out", DAY);
     let size = |name: &str| b.path(&format!("out/{name}")).metadata().unwrap().len();
     let newest: u64 = frames(7..10).iter().map(|name| size(name)).sum();
-    // The notes of the folder count too, and are far smaller than a frame.
+    // The internal files of the folder count too, and are far smaller than a frame.
     let keep = (newest + 2000 + size("cam01/frame_000000.png")).to_string();
     let report = b.report(&["prune", "out", "--keep-bytes", &keep, "--dry-run"]);
     assert_eq!(
@@ -104,7 +106,7 @@ fn a_run_keeps_its_folder_below_the_size_and_the_newest_files_stay() {
         Some(true),
         "{report}"
     );
-    // One thread writes the files in the order of their numbers; of several, each a few at a time.
+    // One thread writes the files in the order of their numbers; several threads do not.
     let more = ["--append", "--threads", "1", "--keep-bytes", &keep];
     b.report(&[&run[..], &more].concat());
     let left = files(&b, "out");
@@ -113,8 +115,8 @@ fn a_run_keeps_its_folder_below_the_size_and_the_newest_files_stay() {
 }
 
 #[test]
-fn a_dry_run_tells_what_would_go_of_each_camera_and_removes_nothing() {
-    let b = Bench::new();
+fn a_dry_run_counts_the_old_files_of_each_camera_and_removes_nothing() {
+    let b = Workspace::new();
     let sample = sample();
     let sources = [format!("a={sample}"), format!("b={sample}")];
     b.report(&[
@@ -161,8 +163,8 @@ fn a_dry_run_tells_what_would_go_of_each_camera_and_removes_nothing() {
 }
 
 #[test]
-fn what_cannot_be_pruned_is_refused_and_untouched() {
-    let b = Bench::new();
+fn a_folder_that_cannot_be_pruned_is_refused() {
+    let b = Workspace::new();
     fs::create_dir_all(b.path("photos/cam01")).unwrap();
     fs::write(b.path("photos/cam01/frame_000000.png"), "mine").unwrap();
     age(&b, "photos", DAY * 99);
@@ -182,20 +184,20 @@ fn what_cannot_be_pruned_is_refused_and_untouched() {
         &["--segment"],
     );
     assert_eq!(b.read("photos/cam01/frame_000000.png"), b"mine");
-    // A settings file that was found, and not named, removes nothing.
+    // A found settings file removes nothing.
     fs::write(b.path("mattebox.toml"), "keep = \"1s\"\n").unwrap();
     refused(&b.run(&["prune", "photos"]), &["keep", "it removes files"]);
 }
 
 #[test]
-fn prune_goes_on_beside_another_writer_and_tells_its_numbers() {
-    let b = Bench::new();
+fn prune_runs_beside_another_writer_and_serves_metrics() {
+    let b = Workspace::new();
     let port = free_port();
     fs::create_dir(b.path("out")).unwrap();
     let mut command = b.command(&["prune", "out", "--keep", "7d", "--every", "200ms"]);
     command.args(["--metrics", &port.to_string()]);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let prune = Running::start(command);
+    let prune = RunningProgram::start(command);
     let shows =
         |wanted: &str| http::get(port, "/metrics").is_some_and(|page| page.contains(wanted));
     until("its numbers", || {
@@ -228,7 +230,7 @@ fn prune_goes_on_beside_another_writer_and_tells_its_numbers() {
 
 #[test]
 fn finished_segments_go_and_the_newest_stays() {
-    let b = Bench::new();
+    let b = Workspace::new();
     fs::create_dir(b.path("day")).unwrap();
     fs::write(b.path("day/rec-0003.mkv"), "mine").unwrap();
     let run = [
@@ -242,7 +244,7 @@ fn finished_segments_go_and_the_newest_stays() {
         "1ms",
     ];
     b.report(&run);
-    // Numbers 4 to 7: the last one stays, and the one that was there before is not its own.
+    // Numbers 4 to 7: the last one stays, and so does the file that was there before.
     assert_eq!(files(&b, "day"), ["rec-0003.mkv", "rec-0007.mkv"]);
     b.report(&run);
     assert_eq!(files(&b, "day"), ["rec-0003.mkv", "rec-0011.mkv"]);
@@ -251,7 +253,7 @@ fn finished_segments_go_and_the_newest_stays() {
 
 #[test]
 fn a_bad_template_is_refused_with_the_list_of_fields() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let sample = sample();
     let fields = ["{camera}", "{number}", "{date}", "{hour}", "{minute}"];
     let two = [format!("a={sample}"), format!("b={sample}")];
@@ -282,7 +284,7 @@ fn a_bad_template_is_refused_with_the_list_of_fields() {
     );
     b.report(&[&run[..], &["{date}_{number}"]].concat());
     assert_eq!(files(&b, "out")[3], "undated_000003.png");
-    // What is read is not replaced, wherever it lies.
+    // An input is not replaced, in any folder.
     fs::create_dir_all(b.path("in/cam01/2026-01-31")).unwrap();
     fs::rename(
         b.path("out/undated_000000.png"),
@@ -304,9 +306,9 @@ fn a_bad_template_is_refused_with_the_list_of_fields() {
 #[test]
 fn a_worker_names_files_by_the_record_so_that_a_replay_names_them_alike_and_removes_old_ones() {
     let broker = Broker::shared();
-    let town = Town::new(&broker, "hours");
-    let b = &town.bench;
-    let [jpeg] = town.pictures([320]);
+    let pipeline = KafkaPipeline::new(&broker, "hours");
+    let b = &pipeline.workspace;
+    let [jpeg] = pipeline.pictures([320]);
     // 2023-11-14T22:59:59Z, the next hour, a clock that is wrong, and the hour again.
     let times = [1_700_002_799.0, 1_700_002_800.5, 3.0, 1_700_002_801.0];
     let records = times.iter().enumerate();
@@ -318,7 +320,7 @@ fn a_worker_names_files_by_the_record_so_that_a_replay_names_them_alike_and_remo
         let how = [
             "worker", "--until", "end", "--group", group, "--out", group, "--name", HOURS,
         ];
-        town.report(&[&how[..], more].concat())
+        pipeline.report(&[&how[..], more].concat())
     };
     worker("first", &[]);
     let all = [
@@ -345,5 +347,5 @@ fn a_worker_names_files_by_the_record_so_that_a_replay_names_them_alike_and_remo
     let other = [
         "worker", "--until", "end", "--group", "first", "--out", "first",
     ];
-    refused(&town.run(&other), &[HOURS, "--name"]);
+    refused(&pipeline.run(&other), &[HOURS, "--name"]);
 }

@@ -1,10 +1,10 @@
-//! The main job, end to end, with the real binary, the real FFmpeg and the sample clip.
-use crate::kit::{Bench, Signal, finish, free_port, sample, signal, until};
+//! `mattebox run`, end to end, with the real binary, the real FFmpeg and the sample clip.
+use crate::kit::{Signal, Workspace, finish, free_port, sample, signal, until};
 use std::{net::TcpListener, process::Stdio, thread, time::Duration};
 
 #[test]
 fn the_sample_becomes_one_png_per_frame_in_the_seeds_layout() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let report = b.report(&["run", &sample()]);
     let expected: Vec<_> = (0..75).map(|n| format!("frame_{n:06}.png")).collect();
     assert_eq!(b.files("output/cam01"), expected);
@@ -30,11 +30,11 @@ fn the_sample_becomes_one_png_per_frame_in_the_seeds_layout() {
     );
 }
 
-/// Threads that find nothing to do must all learn of the end.
+/// Threads without work must all end.
 #[test]
 fn a_short_clip_ends_with_many_more_threads_than_frames() {
     for (matte, threads) in [("soft", "8"), ("soft", "24"), ("hard", "24")] {
-        let b = Bench::new();
+        let b = Workspace::new();
         let report = b.report(&[
             "run",
             &sample(),
@@ -56,7 +56,7 @@ fn image_of(png: &[u8]) -> image::RgbImage {
 #[test]
 fn the_number_of_threads_does_not_change_a_byte() {
     for matte in ["hard", "soft"] {
-        let b = Bench::new();
+        let b = Workspace::new();
         b.report(&[
             "run",
             &sample(),
@@ -93,7 +93,7 @@ fn the_number_of_threads_does_not_change_a_byte() {
 
 #[test]
 fn several_cameras_run_side_by_side_and_get_what_each_would_get_alone() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let clip = sample();
     b.report(&["run", &clip, "--out", "alone", "--duration", "1"]);
     let report = b.report(&[
@@ -117,7 +117,7 @@ fn several_cameras_run_side_by_side_and_get_what_each_would_get_alone() {
 
 #[test]
 fn one_bad_camera_harms_no_other() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let done = b.run(&[
         "run",
         &format!("good={}", sample()),
@@ -136,7 +136,7 @@ fn one_bad_camera_harms_no_other() {
 
 #[test]
 fn a_video_keeps_every_frame_in_order() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let report = b.report(&["run", &sample(), "--out", "out.mp4", "--threads", "3"]);
     assert_eq!(b.probe("out.mp4"), (75, 640, 360));
     assert!(
@@ -174,7 +174,7 @@ fn a_video_keeps_every_frame_in_order() {
 
 #[test]
 fn standard_output_carries_raw_frames_and_nothing_else() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let done = b.run(&[
         "run",
         &sample(),
@@ -191,7 +191,7 @@ fn standard_output_carries_raw_frames_and_nothing_else() {
 
 #[test]
 fn a_transparent_picture_carries_no_colour_of_the_room() {
-    let b = Bench::new();
+    let b = Workspace::new();
     b.report(&[
         "run",
         &sample(),
@@ -211,7 +211,7 @@ fn a_transparent_picture_carries_no_colour_of_the_room() {
                 assert_eq!(
                     [r, g, b],
                     [0; 3],
-                    "a fully transparent pixel shows the room to whoever ignores alpha"
+                    "a fully transparent pixel shows the room to a program that ignores alpha"
                 );
                 clear += 1;
             }
@@ -227,7 +227,7 @@ fn a_transparent_picture_carries_no_colour_of_the_room() {
 
 #[test]
 fn every_background_is_put_behind_the_person() {
-    let b = Bench::new();
+    let b = Workspace::new();
     b.ffmpeg(&[
         "-f",
         "lavfi",
@@ -274,7 +274,7 @@ fn every_background_is_put_behind_the_person() {
 
 #[test]
 fn a_live_run_drops_the_oldest_frames_and_counts_them() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let report = b.report(&[
         "run",
         "lavfi:testsrc2=size=1280x720:rate=30",
@@ -305,7 +305,7 @@ fn a_live_run_drops_the_oldest_frames_and_counts_them() {
 
 #[test]
 fn the_matte_itself_is_written_on_request() {
-    let b = Bench::new();
+    let b = Workspace::new();
     b.report(&["run", &sample(), "--alpha-out", "alpha", "--frames", "4"]);
     assert_eq!(b.files("alpha/cam01").len(), 4);
     let alpha = image::load_from_memory(&b.read("alpha/cam01/frame_000003.png")).expect("a PNG");
@@ -319,7 +319,7 @@ fn the_matte_itself_is_written_on_request() {
 
 #[test]
 fn existing_files_are_kept_replaced_or_refused_as_asked() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let run = |how| {
         b.run(&[
             "run",
@@ -349,8 +349,8 @@ fn existing_files_are_kept_replaced_or_refused_as_asked() {
 }
 
 #[test]
-fn the_first_signal_finishes_what_is_on_its_way() {
-    let b = Bench::new();
+fn the_first_signal_finishes_the_frames_in_flight() {
+    let b = Workspace::new();
     let mut command = b.command(&[
         "run",
         "lavfi:testsrc2=size=640x360:rate=25",
@@ -362,8 +362,8 @@ fn the_first_signal_finishes_what_is_on_its_way() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the binary starts");
-    // It begins under another name. Its first kilobytes come after FFmpeg has looked at many
-    // frames, so that frames are on their way on every step.
+    // The video begins under another name. Its first kilobytes appear after FFmpeg has read many
+    // frames, so frames are in flight in every step.
     until("some of the video", || {
         let names = b.files(".");
         names
@@ -386,8 +386,8 @@ fn the_first_signal_finishes_what_is_on_its_way() {
 
 #[test]
 fn the_second_signal_leaves_nothing_under_the_final_name() {
-    let b = Bench::new();
-    // Slow on purpose, so that the second signal meets it in the middle.
+    let b = Workspace::new();
+    // Slow on purpose, so that the second signal comes in the middle of the work.
     let args = [
         "run",
         "lavfi:testsrc2=size=3840x2160:rate=25",
@@ -410,7 +410,7 @@ fn the_second_signal_leaves_nothing_under_the_final_name() {
     signal(&child, Signal::TERM);
     let done = finish(child, &["run"]);
     assert_eq!(done.code, Some(130), "{}", done.stderr);
-    // What was recorded is kept; it may be nothing yet.
+    // The recording so far is kept; it may be empty.
     let names = b.files(".");
     assert!(
         names.iter().all(|name| name == "cut.unfinished.mp4"),
@@ -420,7 +420,7 @@ fn the_second_signal_leaves_nothing_under_the_final_name() {
 
 #[test]
 fn a_camera_that_is_off_is_tried_for_ever_beside_others_and_alone_until_the_time_is_up() {
-    let b = Bench::new();
+    let b = Workspace::new();
     b.ffmpeg(&["-i", &sample(), "-c", "copy", "a.ts"]);
     let bytes = b.read("a.ts");
     let address = ("127.0.0.1", free_port());
@@ -446,8 +446,8 @@ fn a_camera_that_is_off_is_tried_for_ever_beside_others_and_alone_until_the_time
         .spawn()
         .expect("the binary starts");
     until("the other is done", || b.files("output/cam01").len() == 10);
-    // Twice as long as it would be tried alone.
-    thread::sleep(Duration::from_secs(2));
+    // Longer than it would be tried alone.
+    thread::sleep(Duration::from_millis(1200));
     let server = TcpListener::bind(address).unwrap();
     thread::spawn(move || {
         for mut connection in server.incoming().flatten() {
@@ -471,7 +471,7 @@ fn a_camera_that_is_off_is_tried_for_ever_beside_others_and_alone_until_the_time
 
 #[test]
 fn a_camera_that_never_came_is_named_with_the_reason_at_the_end() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let args = [
         "run",
         &sample(),
@@ -509,7 +509,7 @@ fn a_camera_that_never_came_is_named_with_the_reason_at_the_end() {
 
 #[test]
 fn still_frames_are_counted_and_give_the_same_pictures() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let still = [
         "-loop",
         "1",
@@ -565,7 +565,7 @@ fn still_frames_are_counted_and_give_the_same_pictures() {
 
 #[test]
 fn standard_output_carries_what_the_next_program_reads() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let sample = sample();
     for (format, demuxer) in [
         ("png", "image2pipe"),
@@ -597,8 +597,8 @@ fn standard_output_carries_what_the_next_program_reads() {
 }
 
 #[test]
-fn a_reader_of_standard_output_may_have_seen_enough() {
-    let b = Bench::new();
+fn a_reader_may_close_standard_output_early() {
+    let b = Workspace::new();
     let sample = sample();
     for format in ["png", "jpg", "raw", "y4m", "mpegts"] {
         let flags = [

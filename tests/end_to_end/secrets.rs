@@ -1,7 +1,7 @@
 //! Passwords, tokens and keys in addresses appear in no output: not in logs, tables, JSON, the live
 //! page's API, metrics, traces, errors.
 
-use crate::kit::{Bench, Collector, Done, Page, sample};
+use crate::kit::{Collector, ProgramOutput, RunningPage, Workspace, sample};
 use std::{
     io::{Read, Write},
     net::TcpListener,
@@ -12,7 +12,7 @@ use std::{
 /// The secret in every address, or the beginning of it.
 const SECRET: &str = "hunter2";
 
-/// Where nothing listens, in every form that makers of cameras and people use.
+/// Addresses of a closed port, in every form that cameras and users use.
 const ADDRESSES: &[&str] = &[
     "rtsp://admin:hunter2@127.0.0.1:1/cam1",
     "rtsp://hunter2@127.0.0.1:1/cam1",
@@ -56,7 +56,7 @@ const ADDRESSES: &[&str] = &[
     "/dev/video0?rtsp://admin:hunter2@127.0.0.1:1",
 ];
 
-/// Those that a stream can be sent to.
+/// The addresses that can receive a stream.
 const OUTPUTS: &[&str] = &[
     "rtmp://127.0.0.1:1/live/hunter2",
     "rtmp://127.0.0.1:1/app/instance/hunter2?backup=1",
@@ -74,14 +74,14 @@ const OUTPUTS: &[&str] = &[
 #[track_caller]
 fn assert_kept(what: &str, output: &[u8]) {
     let text = String::from_utf8_lossy(output);
-    // Percent escapes of the same are no better.
+    // Percent escapes of the secret are secret, too.
     for form in [SECRET, "h%75nter2", "hunter"] {
         assert!(!text.contains(form), "{what} shows a secret:\n{text}");
     }
 }
 
 #[track_caller]
-fn assert_silent(what: &str, done: &Done) {
+fn assert_silent(what: &str, done: &ProgramOutput) {
     assert!(!done.stderr.contains("panicked"), "{what}: {}", done.stderr);
     assert_kept(what, &done.stdout);
     assert_kept(what, done.stderr.as_bytes());
@@ -89,8 +89,8 @@ fn assert_silent(what: &str, done: &Done) {
 
 #[test]
 fn no_command_prints_the_secrets_of_its_settings() {
-    let b = Bench::new();
-    // All at once as sources, which are shown one by one.
+    let b = Workspace::new();
+    // All of them as sources of one run, which names each.
     let named: Vec<String> = ADDRESSES
         .iter()
         .enumerate()
@@ -111,7 +111,7 @@ fn no_command_prints_the_secrets_of_its_settings() {
             );
         }
     }
-    // Every address somewhere, and every setting with some.
+    // Every address in some setting, and every setting with some address.
     for (i, address) in ADDRESSES.iter().enumerate() {
         let background = format!("video:{address}");
         let kafka = format!("{address},admin:hunter2");
@@ -149,7 +149,7 @@ fn no_command_prints_the_secrets_of_its_settings() {
 
 #[test]
 fn an_environment_variable_or_a_file_with_a_mistake_is_not_repeated() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let address = "rtsp://admin:hunter2@127.0.0.1:1/cam1";
     for name in [
         "VIDEO_SRC",
@@ -201,8 +201,8 @@ fn an_environment_variable_or_a_file_with_a_mistake_is_not_repeated() {
 
 #[test]
 fn sources_that_fail_tell_no_secret_in_log_api_metrics_or_summary() {
-    let b = Bench::new();
-    // Some of them: each is a child of its own. The others fail alone in the next test.
+    let b = Workspace::new();
+    // Some of them: each needs a child process. The next test runs the others alone.
     let addresses: Vec<&str> = ADDRESSES.iter().copied().step_by(5).collect();
     let named: Vec<String> = addresses
         .iter()
@@ -222,21 +222,21 @@ fn sources_that_fail_tell_no_secret_in_log_api_metrics_or_summary() {
         "--loop",
     ];
     args.extend(named.iter().map(String::as_str));
-    // One that goes on, so that all can be looked at.
+    // One source that goes on, so that all can be looked at.
     args.extend([
         "good=lavfi:testsrc=size=64x64:rate=5",
         "--realtime",
         "--stall-timeout",
         "300",
     ]);
-    let page = Page::start(&b, b.command(&args), "log");
-    let cameras = |page: &Page<'_>| -> Vec<serde_json::Value> {
-        // A machine that is busy with all these children may be late with an answer.
+    let page = RunningPage::start(&b, b.command(&args), "log");
+    let cameras = |page: &RunningPage<'_>| -> Vec<serde_json::Value> {
+        // A machine that is busy with all these children may answer late.
         let all: serde_json::Value =
             serde_json::from_slice(&page.get("/api/cameras").1).unwrap_or_default();
         all["cameras"].as_array().cloned().unwrap_or_default()
     };
-    // Each has said why it does not come, on the page or in the log.
+    // Each source has a reason on the page or in the log.
     page.until("the reasons", |page| {
         let all = cameras(page);
         all.iter().filter(|c| !c["why"].is_null()).count() == addresses.len()
@@ -266,7 +266,7 @@ fn sources_that_fail_tell_no_secret_in_log_api_metrics_or_summary() {
 
 #[test]
 fn one_source_that_fails_tells_no_secret_in_its_error() {
-    let b = Bench::new();
+    let b = Workspace::new();
     for addresses in ADDRESSES.chunks(8) {
         thread::scope(|scope| {
             for &address in addresses {
@@ -294,7 +294,7 @@ fn one_source_that_fails_tells_no_secret_in_its_error() {
 
 #[test]
 fn outputs_that_fail_tell_no_secret() {
-    let b = Bench::new();
+    let b = Workspace::new();
     for output in OUTPUTS {
         let done = b.run(&["run", &sample(), "--frames", "2", "--out", output]);
         assert_silent(output, &done);
@@ -305,7 +305,7 @@ fn outputs_that_fail_tell_no_secret() {
     }
 }
 
-/// Serves the sample clip under every path, to as many as come.
+/// Serves the sample clip under every path, to any number of clients.
 fn server() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
@@ -333,7 +333,7 @@ fn server() -> String {
 
 #[test]
 fn a_source_that_works_tells_no_secret_in_table_or_traces() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let collector = Collector::start();
     let source = format!("http://admin:hunter2@{}/clip.mp4?token=hunter2", server());
     let otlp = format!("{}/v1/traces?key=hunter2", collector.address);

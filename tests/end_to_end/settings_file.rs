@@ -1,18 +1,18 @@
-//! Which settings file is in force, and what it may say: with the real binary.
+//! The settings file in force and its limits, with the real binary.
 
-use crate::kit::{Bench, Page, executable, sample};
+use crate::kit::{RunningPage, Workspace, executable, sample};
 use std::fs;
 
 /// Says that it ran, and is no FFmpeg.
 #[cfg(unix)]
-fn evil(b: &Bench) {
+fn evil(b: &Workspace) {
     executable(&b.path("evil.sh"), "#!/bin/sh\ntouch ran\n");
 }
 
 #[cfg(unix)]
 #[test]
 fn a_found_file_runs_no_program_opens_no_port_and_sends_nothing() {
-    let b = Bench::new();
+    let b = Workspace::new();
     evil(&b);
     fs::copy(sample(), b.path("clip.mp4")).unwrap();
     for (text, key) in [
@@ -81,7 +81,7 @@ fn a_found_file_runs_no_program_opens_no_port_and_sends_nothing() {
         );
     }
     assert!(!b.path("ran").exists(), "the program of the file ran");
-    // The line is told.
+    // The message has the line.
     fs::write(
         b.path("mattebox.toml"),
         "fps = 5\n\n[run]\n  ffmpeg = \"./evil.sh\"\n",
@@ -94,8 +94,8 @@ fn a_found_file_runs_no_program_opens_no_port_and_sends_nothing() {
 
 #[cfg(unix)]
 #[test]
-fn a_named_file_may_say_everything() {
-    let b = Bench::new();
+fn a_named_file_may_hold_every_setting() {
+    let b = Workspace::new();
     evil(&b);
     fs::write(
         b.path("mattebox.toml"),
@@ -124,8 +124,8 @@ fn a_named_file_may_say_everything() {
 }
 
 #[test]
-fn the_file_in_force_is_told() {
-    let b = Bench::new();
+fn the_settings_file_in_force_is_named() {
+    let b = Workspace::new();
     let clip = sample();
     fs::write(
         b.path("mattebox.toml"),
@@ -133,7 +133,7 @@ fn the_file_in_force_is_told() {
     )
     .unwrap();
     fs::write(b.path("other.toml"), "jpeg_quality = 60\n").unwrap();
-    // It cannot keep quiet about itself.
+    // It cannot hide the message that names it.
     let done = b.run(&["run", &clip, "--frames", "1"]);
     assert!(
         done.stderr
@@ -186,7 +186,7 @@ fn the_file_in_force_is_told() {
 #[test]
 fn a_found_file_that_others_can_write_is_refused() {
     use std::os::unix::fs::{PermissionsExt, symlink};
-    let b = Bench::new();
+    let b = Workspace::new();
     let path = b.path("mattebox.toml");
     fs::write(&path, "fps = 5\n").unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
@@ -200,7 +200,7 @@ fn a_found_file_that_others_can_write_is_refused() {
         b.run(&["config", "--config", "mattebox.toml"]).code,
         Some(0)
     );
-    // A link counts as what it leads to.
+    // A link counts as its target.
     fs::rename(&path, b.path("real.toml")).unwrap();
     symlink("real.toml", &path).unwrap();
     assert_eq!(b.run(&["config"]).code, Some(2));
@@ -237,8 +237,8 @@ fn a_found_file_that_others_can_write_is_refused() {
 
 #[cfg(unix)]
 #[test]
-fn a_hangup_takes_no_more_from_a_found_file_than_a_start_does() {
-    let b = Bench::new();
+fn a_hangup_obeys_the_limits_of_a_found_file() {
+    let b = Workspace::new();
     fs::write(b.path("mattebox.toml"), "background = \"gray\"\n").unwrap();
     let clip = sample();
     let command = b.command(&[
@@ -252,7 +252,7 @@ fn a_hangup_takes_no_more_from_a_found_file_than_a_start_does() {
         "--progress",
         "none",
     ]);
-    let page = Page::start(&b, command, "log");
+    let page = RunningPage::start(&b, command, "log");
     fs::write(
         b.path("mattebox.toml"),
         "background = \"#ff0000\"\nffmpeg = \"./evil.sh\"\n",

@@ -1,7 +1,7 @@
-//! Who encodes videos: an encoder that is named, one of the hardware, or libx264. Each is the real
-//! FFmpeg's.
+//! The encoders of videos: a named one, one of the hardware, or libx264. Each is that of the real
+//! FFmpeg.
 
-use crate::kit::{Bench, collect, executable, open, sample, shield};
+use crate::kit::{Workspace, collect, executable, open, sample, shield};
 use image::RgbImage;
 use mattebox_core::compose::Composed;
 use mattebox_core::frame::Timestamp;
@@ -44,7 +44,7 @@ fn write(path: &Path, options: &SinkOptions, pictures: &[Composed]) -> Result<()
     sink.finish(vec![])
 }
 
-/// What a video holds: the name of its codec, its pixels, and how many pictures can be decoded.
+/// The codec of a video, its pixel format, and the number of pictures that can be decoded.
 fn found(path: &Path) -> (String, String, usize) {
     let entries = "stream=codec_name,pix_fmt,nb_read_frames";
     let output = shield(&mut Command::new("ffprobe"))
@@ -137,7 +137,7 @@ fn a_video_in_another_coding_takes_no_encoder_of_h264() {
     assert_eq!(found(&path).0, "vp9");
 }
 
-/// Whatever hardware there is: there is a video with every picture.
+/// With any hardware, the video has every picture.
 #[test]
 fn where_no_hardware_encodes_the_processor_does() {
     let folder = tempfile::tempdir().unwrap();
@@ -159,7 +159,7 @@ fn where_no_hardware_encodes_the_processor_does() {
 #[test]
 fn hardware_that_fails_when_the_video_begins_loses_no_picture() {
     let pictures = pictures();
-    // Small ones wait in pipes by the dozen before the encoder is open.
+    // Dozens of small pictures fit into pipes before the encoder is open.
     let small = vec![Composed::Rgb(RgbImage::new(64, 48)); 40];
     for pictures in [&pictures[..1], &pictures[..], &small[..]] {
         let count = pictures.len();
@@ -205,8 +205,8 @@ fn a_preset_and_a_quality_change_the_size() {
 }
 
 #[test]
-fn the_command_line_says_who_encodes_and_how_well() {
-    let b = Bench::new();
+fn flags_choose_the_encoder_and_its_quality() {
+    let b = Workspace::new();
     let sample = sample();
     let run = |out: &str, more: &[&str]| {
         let args = [&["run", &sample, "--out", out], more].concat();

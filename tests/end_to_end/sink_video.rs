@@ -1,7 +1,7 @@
-//! Videos through FFmpeg: what was written is read back and compared; and nothing half-written has
-//! a final name.
+//! Videos through FFmpeg: the tests read them back and compare; and no half-written file has a
+//! final name.
 
-use crate::kit::{SmallDisk, collect, free_port, open, sample, shield, try_open, until};
+use crate::kit::{MemoryDisk, collect, free_port, open, sample, shield, try_open, until};
 use image::{Rgb, RgbImage, Rgba, RgbaImage};
 use mattebox_core::compose::Composed;
 use mattebox_core::frame::Timestamp;
@@ -15,17 +15,19 @@ use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
 /// A sink that is given pictures at a steady rate.
-struct Steady {
+struct SteadySink {
     sink: Box<dyn OrderedSink>,
     micros: f64,
     pictures: u32,
 }
 
-impl Steady {
+impl SteadySink {
     fn write(&mut self, picture: &Composed) -> Result<(), SinkError> {
         let time = Timestamp((f64::from(self.pictures) * self.micros).round() as i64);
         self.pictures += 1;
@@ -45,8 +47,8 @@ impl Steady {
     }
 }
 
-fn try_sink(spec: &str, options: &SinkOptions) -> Result<Steady, SinkError> {
-    Ok(Steady {
+fn try_sink(spec: &str, options: &SinkOptions) -> Result<SteadySink, SinkError> {
+    Ok(SteadySink {
         sink: open_ordered(&spec.parse().unwrap(), options)?,
         micros: 1e6 / options.fps.unwrap_or(25.0),
         pictures: 0,
@@ -444,7 +446,7 @@ fn an_existing_video_is_replaced_only_if_allowed() {
         error.is_usage() && error.to_string().contains("exists already"),
         "{error}"
     );
-    // It appears while we write.
+    // It appears during the writing.
     fs::remove_file(&path).unwrap();
     let mut sink = try_sink(&text(&path), &options).unwrap();
     sink.write(&Composed::Rgb(RgbImage::new(64, 64))).unwrap();
@@ -458,7 +460,7 @@ fn an_existing_video_is_replaced_only_if_allowed() {
 }
 
 #[test]
-fn a_place_that_cannot_be_written_is_named() {
+fn an_output_that_cannot_be_written_is_named() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("file"), b"").unwrap();
     let message = try_sink(
@@ -501,7 +503,7 @@ fn noise_of(width: u32, height: u32, number: u32) -> Composed {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_an_error_that_says_where_the_video_is() {
-    let Some(disk) = SmallDisk::mount("256k") else {
+    let Some(disk) = MemoryDisk::mount("256k") else {
         return;
     };
     for name in ["a.mp4", "a.mkv", "a.webm", "a.gif"] {
@@ -614,7 +616,7 @@ fn a_stream_over_rtsp_arrives() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    // The receiver says nothing when it listens: try until it does.
+    // The receiver does not announce that it listens, so the test retries.
     let sent = (0..40).any(|_| {
         thread::sleep(Duration::from_millis(250));
         let mut sink = try_sink(
@@ -658,7 +660,7 @@ fn a_server_that_is_not_there_is_unreachable() {
 }
 
 #[test]
-fn a_server_that_takes_nothing_does_not_hang_us() {
+fn a_server_that_reads_nothing_does_not_hang_the_sink() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let url = format!("tcp://127.0.0.1:{}", listener.local_addr().unwrap().port());
     let options = SinkOptions {
@@ -676,14 +678,25 @@ fn a_server_that_takes_nothing_does_not_hang_us() {
     );
     let options = SinkOptions::default();
     let mut sink = try_sink(&url, &options).unwrap();
+    let taken = Arc::new(AtomicU32::new(0));
     let aborter = thread::spawn({
-        let abort = options.abort.clone();
+        let (abort, taken) = (options.abort.clone(), taken.clone());
         move || {
-            thread::sleep(Duration::from_secs(1));
+            // The sink hangs when the number of frames that it took stands still.
+            let mut before = u32::MAX;
+            while before == 0 || before != taken.load(Relaxed) {
+                before = taken.load(Relaxed);
+                thread::sleep(Duration::from_millis(300));
+            }
             abort.stop();
         }
     });
-    let error = (0..5000).find_map(|n| sink.write(&noise(n)).err()).unwrap();
+    let write = |n| {
+        let written = sink.write(&noise(n));
+        taken.fetch_add(1, Relaxed);
+        written.err()
+    };
+    let error = (0..5000).find_map(write).unwrap();
     assert!(matches!(error, SinkError::Stopped), "{error}");
     aborter.join().unwrap();
 }

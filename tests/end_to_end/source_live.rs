@@ -1,5 +1,5 @@
-//! Live sources: they come back when they break, end or stall, and say what is wrong when they
-//! never come.
+//! Live sources: they reconnect after a break, an end or a stall, and report a reason if they never
+//! connect.
 
 use crate::kit::{RtspCamera, collect, error_of, ffmpeg, free_port, open, sample, try_open, until};
 use mattebox_engine::status::Status;
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A server that hands each connection to `serve`, until the test ends. Gives its port and the
+/// A server that passes each connection to `serve`, until the test ends. Returns its port and the
 /// count of connections.
 fn server(serve: impl Fn(usize, TcpStream) + Send + 'static) -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -57,7 +57,7 @@ fn take(source: &mut dyn Source, count: usize) -> Vec<i64> {
 }
 
 #[test]
-fn a_stream_that_ends_is_connected_anew() {
+fn a_stream_that_ends_is_reconnected() {
     let bytes = transport_stream();
     let (port, connections) = server(move |_, mut to| {
         let _ = to.write_all(&bytes);
@@ -131,7 +131,7 @@ fn a_service_that_never_answers_is_unreachable() {
 }
 
 #[test]
-fn a_service_that_answers_but_shows_nothing_is_unreachable() {
+fn a_service_without_a_frame_is_unreachable() {
     let held = Mutex::new(Vec::new());
     let (port, _) = server(move |_, to| held.lock().unwrap().push(to));
     let options = SourceOptions {
@@ -149,12 +149,14 @@ fn a_service_that_answers_but_shows_nothing_is_unreachable() {
 fn a_service_that_starts_late_is_waited_for() {
     let bytes = transport_stream();
     let port = free_port();
+    let options = quick();
+    let status = options.status.clone();
     let late = thread::spawn(move || {
-        thread::sleep(Duration::from_secs(1));
+        until("a try in vain", || status.get().condition.away().is_some());
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
         let _ = listener.accept().unwrap().0.write_all(&bytes);
     });
-    take(&mut *open(&format!("tcp://127.0.0.1:{port}"), &quick()), 10);
+    take(&mut *open(&format!("tcp://127.0.0.1:{port}"), &options), 10);
     late.join().unwrap();
 }
 
@@ -183,13 +185,13 @@ fn a_stop_ends_the_wait_for_a_source_that_is_away() {
 }
 
 #[test]
-fn the_time_to_connect_lasts_as_long_as_it_says_and_is_tried_until_then() {
+fn a_source_is_tried_until_the_connect_timeout() {
     let port = free_port();
     let bytes = transport_stream();
-    // Between the waits of half a second, one, two and four seconds that a source which was there
-    // once is given.
+    // A source that was there once is tried after half a second, one and two seconds. This time is
+    // between two such tries.
     let late = thread::spawn(move || {
-        thread::sleep(Duration::from_secs(5));
+        thread::sleep(Duration::from_secs(2));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
         let _ = listener.accept().unwrap().0.write_all(&bytes);
     });
@@ -201,20 +203,20 @@ fn the_time_to_connect_lasts_as_long_as_it_says_and_is_tried_until_then() {
     late.join().unwrap();
     let begun = Instant::now();
     let options = SourceOptions {
-        connect_timeout: Duration::from_secs(4),
+        connect_timeout: Duration::from_secs(2),
         ..quick()
     };
     let error = error_of(&format!("tcp://127.0.0.1:{}", free_port()), &options);
     assert!(error.is_unreachable(), "{error}");
     assert!(
         begun.elapsed() >= options.connect_timeout,
-        "it gave up after {:?}",
+        "it ended after {:?}",
         begun.elapsed()
     );
 }
 
 #[test]
-fn a_source_that_is_kept_comes_however_late_and_says_why_it_is_away() {
+fn keep_trying_has_no_time_limit_and_reports_the_reason() {
     let port = free_port();
     let status = Status::default();
     let options = SourceOptions {
@@ -224,7 +226,7 @@ fn a_source_that_is_kept_comes_however_late_and_says_why_it_is_away() {
         ..SourceOptions::default()
     };
     let late = thread::spawn(move || {
-        // Not before it was tried in vain.
+        // Not before a first try has failed.
         until("a try in vain", || status.get().condition.away().is_some());
         let why = status.get().condition.away().unwrap().to_owned();
         let bytes = transport_stream();
@@ -241,7 +243,7 @@ fn a_source_that_is_kept_comes_however_late_and_says_why_it_is_away() {
 }
 
 #[test]
-fn a_camera_that_is_not_plugged_in_is_waited_for_where_sources_are_kept() {
+fn keep_trying_waits_for_a_camera_that_is_not_plugged_in() {
     let stop = Stop::new();
     let status = Status::default();
     let options = SourceOptions {
@@ -272,7 +274,7 @@ fn a_camera_that_is_not_plugged_in_is_waited_for_where_sources_are_kept() {
 }
 
 #[test]
-fn what_no_time_can_mend_is_an_error_also_where_sources_are_kept() {
+fn keep_trying_does_not_hide_permanent_errors() {
     let options = SourceOptions {
         keep_trying: true,
         ..quick()
@@ -291,7 +293,8 @@ fn what_no_time_can_mend_is_an_error_also_where_sources_are_kept() {
 fn a_stream_whose_video_comes_late_is_found_by_a_longer_look() {
     let folder = tempfile::tempdir().unwrap();
     // Two seconds of sound alone, more than 100 kB, so that a look at the beginning finds no video.
-    let both = "-f lavfi -t 4 -i anoisesrc=r=44100 -itsoffset 2 -i {sample} -map 0:a -map 1:v -c:a pcm_s16le -ac 2 -c:v flv -f flv";
+    let both = "-f lavfi -t 4 -i anoisesrc=r=44100 -itsoffset 2 -i {sample} -map 0:a -map 1:v -c:a \
+         pcm_s16le -ac 2 -c:v flv -f flv";
     let bytes = fs::read(ffmpeg(both, &folder.path().join("late.flv"))).unwrap();
     let (port, connections) = server(move |_, mut to| {
         let _ = to.write_all(&bytes);
@@ -313,7 +316,7 @@ fn the_time_of_a_live_picture_is_that_of_its_arrival() {
     let before = std::time::SystemTime::now();
     let mut source = open(&format!("tcp://127.0.0.1:{port}"), &quick());
     let stop = Stop::new();
-    // It was there before it was decoded, and is not older because somebody is slow to take it.
+    // The time is that of the arrival, before decoding; a slow reader does not change it.
     thread::sleep(Duration::from_millis(300));
     for _ in 0..20 {
         let picture = source.next(&stop).unwrap().unwrap();
@@ -324,7 +327,7 @@ fn the_time_of_a_live_picture_is_that_of_its_arrival() {
         assert!(time >= before, "it came before the source was opened");
         assert!(
             latency.abs_diff(age) < Duration::from_millis(100),
-            "{latency:?} {age:?}: two clocks, one moment"
+            "{latency:?} {age:?}: both clocks show the same time"
         );
     }
 }
@@ -366,8 +369,7 @@ fn a_file_on_a_web_server_is_a_file() {
     assert_eq!(collect(&mut *source).len(), 75);
 }
 
-/// What a web camera sends: a head, and a body of JPEG pictures without end, of which this is the
-/// beginning.
+/// The answer of a web camera: a head, and the beginning of an endless body of JPEG pictures.
 fn web_camera() -> (&'static str, Vec<u8>) {
     let folder = tempfile::tempdir().unwrap();
     let jpeg = fs::read(ffmpeg(
@@ -397,7 +399,7 @@ fn a_web_camera_is_live() {
 }
 
 #[test]
-fn a_stream_that_stalls_is_connected_anew() {
+fn a_stream_that_stalls_is_reconnected() {
     let (head, body) = web_camera();
     let held = Mutex::new(Vec::new());
     let (port, connections) = server(move |_, stream| {
@@ -412,7 +414,7 @@ fn a_stream_that_stalls_is_connected_anew() {
 }
 
 #[test]
-fn what_a_web_server_refuses_is_not_tried_again() {
+fn a_refusal_by_a_web_server_is_final() {
     for (head, words) in [
         ("404 Not Found", "nothing under this address"),
         ("401 Unauthorized", "wants a user and a password"),
@@ -428,14 +430,14 @@ fn what_a_web_server_refuses_is_not_tried_again() {
 }
 
 #[test]
-fn an_rtsp_camera_that_restarts_is_connected_anew() {
+fn an_rtsp_camera_that_restarts_is_reconnected() {
     let camera = RtspCamera::start();
     let port = camera.port();
     let mut source = open(&format!("rtsp://127.0.0.1:{port}/camera"), &quick());
     assert!(source.info().live);
     take(&mut *source, 20);
     let camera = camera.kill_and_restart();
-    // What was on its way when the camera went, and then more than that.
+    // The frames in flight when the camera went away, and then more.
     take(&mut *source, 40);
     drop(source);
     let wrong = error_of(&format!("rtsp://127.0.0.1:{port}/nothing"), &quick());
@@ -447,7 +449,7 @@ fn an_rtsp_camera_that_restarts_is_connected_anew() {
 }
 
 #[test]
-fn a_camera_that_is_not_there_is_named() {
+fn a_missing_camera_is_named() {
     let begun = Instant::now();
     let error = try_open("/dev/video99", &quick()).err().unwrap();
     assert!(
@@ -584,7 +586,7 @@ fn a_page_of_a_web_server_is_no_camera() {
 }
 
 #[test]
-fn the_format_of_a_source_can_be_said() {
+fn the_format_of_a_source_can_be_set() {
     // Nothing in the answer says what it is.
     let port = jpeg_camera("", |_, jpeg| [b"noise".as_slice(), jpeg].concat());
     let options = SourceOptions {

@@ -1,6 +1,6 @@
 //! Folders and patterns of pictures: in order, and one bad picture costs only itself.
 
-use crate::kit::{Bench, collect, error_of, ffmpeg, open, sample};
+use crate::kit::{Workspace, collect, error_of, ffmpeg, open, sample};
 use image::{Rgb, RgbImage};
 use mattebox_core::codec::{Encoder, ImageFormat};
 use mattebox_core::compose::Composed;
@@ -193,7 +193,7 @@ fn wide_pictures_are_scaled_down_like_videos() {
 }
 
 #[test]
-fn what_holds_no_pictures_says_so() {
+fn a_source_without_pictures_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let spec = folder.path().display().to_string();
     for (spec, words) in [
@@ -224,11 +224,11 @@ fn is_near(got: Rgb<u8>, want: [u8; 3]) -> bool {
 
 #[test]
 fn a_folder_gives_every_picture_that_can_be_read_and_names_the_others_once() {
-    let bench = Bench::new();
-    fs::create_dir(bench.path("photos")).unwrap();
+    let workspace = Workspace::new();
+    fs::create_dir(workspace.path("photos")).unwrap();
     for name in ["1.jpg", "2.png", "3.webp", "4.tif", "5.bmp", "6.gif"] {
         let path = format!("photos/{name}");
-        bench.ffmpeg(&[
+        workspace.ffmpeg(&[
             "-i",
             &sample(),
             "-frames:v",
@@ -238,8 +238,8 @@ fn a_folder_gives_every_picture_that_can_be_read_and_names_the_others_once() {
             &path,
         ]);
     }
-    let jpeg = bench.read("photos/1.jpg");
-    let write = |name: &str, bytes: &[u8]| fs::write(bench.path(name), bytes).unwrap();
+    let jpeg = workspace.read("photos/1.jpg");
+    let write = |name: &str, bytes: &[u8]| fs::write(workspace.path(name), bytes).unwrap();
     for name in ["photos/7.jfif", "photos/8.JPE", "photos/9", "photos/10.png"] {
         write(name, &jpeg);
     }
@@ -250,9 +250,9 @@ fn a_folder_gives_every_picture_that_can_be_read_and_names_the_others_once() {
     for name in ["e.mov", "f.nef", "notes.txt", "Thumbs.db", ".g.heic"] {
         write(&format!("photos/{name}"), b"something");
     }
-    let done = bench.run(&["run", "photos", "-o", "o"]);
+    let done = workspace.run(&["run", "photos", "-o", "o"]);
     assert_eq!(done.code, Some(0), "{}", done.stderr);
-    assert_eq!(bench.files("o/cam01").len(), 11, "{}", done.stderr);
+    assert_eq!(workspace.files("o/cam01").len(), 11, "{}", done.stderr);
     let warnings: Vec<_> = done
         .stderr
         .lines()
@@ -276,12 +276,12 @@ fn a_folder_gives_every_picture_that_can_be_read_and_names_the_others_once() {
 
 #[test]
 fn a_photo_that_ffmpeg_does_not_read_is_not_called_cut_short() {
-    let bench = Bench::new();
+    let workspace = Workspace::new();
     let mut renamed = heic();
     renamed[8..12].copy_from_slice(b"mif1");
     for (name, bytes) in [("x.heic", heic()), ("x.mp4", heic()), ("y", renamed)] {
-        fs::write(bench.path(name), bytes).unwrap();
-        let done = bench.run(&["run", name, "-o", "o"]);
+        fs::write(workspace.path(name), bytes).unwrap();
+        let done = workspace.run(&["run", name, "-o", "o"]);
         assert_eq!(done.code, Some(2), "{}", done.stderr);
         assert!(
             done.stderr
@@ -291,9 +291,9 @@ fn a_photo_that_ffmpeg_does_not_read_is_not_called_cut_short() {
         );
         assert!(!done.stderr.contains("cut short"), "{}", done.stderr);
     }
-    fs::create_dir(bench.path("only")).unwrap();
-    fs::write(bench.path("only/x.heic"), heic()).unwrap();
-    let done = bench.run(&["run", "only", "-o", "o"]);
+    fs::create_dir(workspace.path("only")).unwrap();
+    fs::write(workspace.path("only/x.heic"), heic()).unwrap();
+    let done = workspace.run(&["run", "only", "-o", "o"]);
     assert_eq!(done.code, Some(2));
     assert!(
         done.stderr.contains("x.heic (HEIC is not read"),
@@ -354,13 +354,13 @@ fn a_picture_in_avif_is_read_and_upright() {
 
 #[test]
 fn an_animation_alone_gives_all_its_pictures_and_in_a_folder_the_first() {
-    let bench = Bench::new();
+    let workspace = Workspace::new();
     let how = "-f lavfi -i testsrc2=size=64x48:rate=5 -frames:v 7";
-    fs::create_dir(bench.path("all")).unwrap();
-    ffmpeg(&format!("{how} -f apng"), &bench.path("all/a.png"));
-    ffmpeg(how, &bench.path("all/b.gif"));
-    ffmpeg(&format!("{how} -f apng"), &bench.path("all/c.apng"));
-    let spec = |name: &str| bench.path(name).display().to_string();
+    fs::create_dir(workspace.path("all")).unwrap();
+    ffmpeg(&format!("{how} -f apng"), &workspace.path("all/a.png"));
+    ffmpeg(how, &workspace.path("all/b.gif"));
+    ffmpeg(&format!("{how} -f apng"), &workspace.path("all/c.apng"));
+    let spec = |name: &str| workspace.path(name).display().to_string();
     for name in ["all/a.png", "all/b.gif", "all/c.apng"] {
         let mut source = open(&spec(name), &SourceOptions::default());
         assert!(!source.info().still, "{name}");
@@ -368,7 +368,7 @@ fn an_animation_alone_gives_all_its_pictures_and_in_a_folder_the_first() {
     }
     ffmpeg(
         "-f lavfi -i testsrc2=size=64x48 -frames:v 1",
-        &bench.path("one.gif"),
+        &workspace.path("one.gif"),
     );
     assert!(
         open(&spec("one.gif"), &SourceOptions::default())
@@ -383,12 +383,12 @@ fn an_animation_alone_gives_all_its_pictures_and_in_a_folder_the_first() {
 
 #[test]
 fn a_numbered_sequence_is_read_from_its_lowest_number_over_gaps() {
-    let bench = Bench::new();
-    fs::create_dir(bench.path("50%")).unwrap();
+    let workspace = Workspace::new();
+    fs::create_dir(workspace.path("50%")).unwrap();
     for number in [1000, 1001, 1003, 1007, 1011, 1020] {
         let color = format!("color=0x{:02x}0000:size=16x16", number - 900);
         let path = format!("50%/f_{number:06}.bmp");
-        bench.ffmpeg(&[
+        workspace.ffmpeg(&[
             "-f",
             "lavfi",
             "-i",
@@ -400,9 +400,9 @@ fn a_numbered_sequence_is_read_from_its_lowest_number_over_gaps() {
             &path,
         ]);
     }
-    let done = bench.run(&["run", "50%%/f_%06d.bmp", "-o", "o"]);
+    let done = workspace.run(&["run", "50%%/f_%06d.bmp", "-o", "o"]);
     assert_eq!(done.code, Some(0), "{}", done.stderr);
-    assert_eq!(bench.files("o/cam01").len(), 6);
+    assert_eq!(workspace.files("o/cam01").len(), 6);
     let gaps = done.stderr.lines().filter(|line| line.contains("gaps"));
     let [gaps] = gaps.collect::<Vec<_>>()[..] else {
         panic!("{}", done.stderr);
@@ -411,7 +411,7 @@ fn a_numbered_sequence_is_read_from_its_lowest_number_over_gaps() {
         gaps.contains("1002, 1004 to 1006, 1008 to 1010 and 1 more"),
         "{gaps}"
     );
-    let spec = bench.path("50%/f_%06d.bmp").display().to_string();
+    let spec = workspace.path("50%/f_%06d.bmp").display().to_string();
     let pictures = collect(&mut *open(&spec, &SourceOptions::default()));
     let reds: Vec<u8> = pictures
         .iter()
@@ -427,14 +427,14 @@ fn a_numbered_sequence_is_read_from_its_lowest_number_over_gaps() {
     // A kind that only FFmpeg reads.
     for number in [7, 8] {
         let path = format!("g_{number}.tga");
-        bench.ffmpeg(&["-i", &sample(), "-frames:v", "1", "-update", "1", &path]);
+        workspace.ffmpeg(&["-i", &sample(), "-frames:v", "1", "-update", "1", &path]);
     }
-    let spec = bench.path("g_%d.tga").display().to_string();
+    let spec = workspace.path("g_%d.tga").display().to_string();
     assert_eq!(
         collect(&mut *open(&spec, &SourceOptions::default())).len(),
         2
     );
-    let done = bench.run(&["run", "h_%d.tif", "-o", "o2"]);
+    let done = workspace.run(&["run", "h_%d.tif", "-o", "o2"]);
     assert_eq!(done.code, Some(2));
     assert!(
         done.stderr.contains("h_%d.tif: no file in"),
@@ -443,12 +443,12 @@ fn a_numbered_sequence_is_read_from_its_lowest_number_over_gaps() {
     );
 }
 
-/// Pictures of these names in a folder of a bench.
-fn photos(bench: &Bench, folder: &str, names: &[&str]) {
-    fs::create_dir_all(bench.path(folder)).unwrap();
+/// Pictures of these names in a folder of a workspace.
+fn photos(workspace: &Workspace, folder: &str, names: &[&str]) {
+    fs::create_dir_all(workspace.path(folder)).unwrap();
     for name in names {
         let path = format!("{folder}/{name}");
-        bench.ffmpeg(&[
+        workspace.ffmpeg(&[
             "-i",
             &sample(),
             "-frames:v",
@@ -462,9 +462,9 @@ fn photos(bench: &Bench, folder: &str, names: &[&str]) {
 
 #[test]
 fn frames_keep_the_names_of_their_pictures_if_asked() {
-    let bench = Bench::new();
+    let workspace = Workspace::new();
     photos(
-        &bench,
+        &workspace,
         "photos",
         &["anna.jpg", "ben.min.png", "frame_000007.bmp"],
     );
@@ -478,49 +478,49 @@ fn frames_keep_the_names_of_their_pictures_if_asked() {
         "--name",
         "keep",
     ];
-    let done = bench.run(&args);
+    let done = workspace.run(&args);
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     let names = ["anna.png", "ben.min.png", "frame_000007.png"];
-    assert_eq!(bench.files("o/cam01"), names);
-    assert_eq!(bench.files("a/cam01"), names);
-    let anna = bench.read("o/cam01/anna.png");
-    let one = bench.run(&["run", "photos/anna.jpg", "-o", "one", "--name", "keep"]);
+    assert_eq!(workspace.files("o/cam01"), names);
+    assert_eq!(workspace.files("a/cam01"), names);
+    let anna = workspace.read("o/cam01/anna.png");
+    let one = workspace.run(&["run", "photos/anna.jpg", "-o", "one", "--name", "keep"]);
     assert_eq!(one.code, Some(0), "{}", one.stderr);
-    assert_eq!(bench.files("one/cam01"), ["anna.png"]);
-    assert!(bench.read("one/cam01/anna.png") == anna);
+    assert_eq!(workspace.files("one/cam01"), ["anna.png"]);
+    assert!(workspace.read("one/cam01/anna.png") == anna);
 
-    // They are frames of an earlier run to the next.
-    let again = bench.run(&args);
+    // To the next run they are frames of an earlier one.
+    let again = workspace.run(&args);
     assert_ne!(again.code, Some(0));
     assert!(
         again.stderr.contains("already holds frames"),
         "{}",
         again.stderr
     );
-    let other = bench.run(&["run", "photos/anna.jpg", "-o", "o"]);
+    let other = workspace.run(&["run", "photos/anna.jpg", "-o", "o"]);
     assert!(
         other.stderr.contains("already holds frames"),
         "{}",
         other.stderr
     );
-    fs::write(bench.path("o/cam01/mine.png"), "mine").unwrap();
+    fs::write(workspace.path("o/cam01/mine.png"), "mine").unwrap();
     let how = ["-o", "o", "--name", "keep", "--on-existing", "overwrite"];
-    let done = bench.run(&[&["run", "photos/ben.min.png"], &how[..]].concat());
+    let done = workspace.run(&[&["run", "photos/ben.min.png"], &how[..]].concat());
     assert_eq!(done.code, Some(0), "{}", done.stderr);
-    assert_eq!(bench.files("o/cam01"), ["ben.min.png", "mine.png"]);
+    assert_eq!(workspace.files("o/cam01"), ["ben.min.png", "mine.png"]);
 }
 
 #[test]
 fn names_that_cannot_be_kept_are_refused_before_anything_is_written() {
-    let bench = Bench::new();
-    photos(&bench, "photos", &["anna.jpg", "anna.png", "ben.jpg"]);
+    let workspace = Workspace::new();
+    photos(&workspace, "photos", &["anna.jpg", "anna.png", "ben.jpg"]);
     let refused = |args: &[&str], words: &[&str]| {
-        let done = bench.run(&[&["run"], args, &["--name", "keep"]].concat());
+        let done = workspace.run(&[&["run"], args, &["--name", "keep"]].concat());
         assert_eq!(done.code, Some(2), "{args:?}: {}", done.stderr);
         for word in words {
             assert!(done.stderr.contains(word), "{args:?}: {}", done.stderr);
         }
-        assert!(!bench.path("o").exists(), "{args:?}");
+        assert!(!workspace.path("o").exists(), "{args:?}");
     };
     refused(
         &["photos", "-o", "o"],
@@ -530,18 +530,18 @@ fn names_that_cannot_be_kept_are_refused_before_anything_is_written() {
     refused(&["lavfi:testsrc2", "-o", "o"], &["names to keep"]);
     refused(&["photos/ben.jpg", "-o", "o.mp4"], &["folder"]);
     refused(&["photos/ben.jpg", "-o", "o", "--loop"], &["loop"]);
-    // A picture is never replaced by its own result.
-    photos(&bench, "in/cam01", &["anna.png"]);
-    let before = bench.read("in/cam01/anna.png");
+    // The result of a picture never replaces the picture.
+    photos(&workspace, "in/cam01", &["anna.png"]);
+    let before = workspace.read("in/cam01/anna.png");
     refused(
         &["in/cam01/*.png", "-o", "in", "--on-existing", "overwrite"],
         &["would replace"],
     );
-    assert!(bench.read("in/cam01/anna.png") == before);
-    // Nor is another file that happens to have the name.
-    fs::create_dir_all(bench.path("p/cam01")).unwrap();
-    fs::write(bench.path("p/cam01/ben.png"), "mine").unwrap();
-    let done = bench.run(&["run", "photos/ben.jpg", "-o", "p", "--name", "keep"]);
+    assert!(workspace.read("in/cam01/anna.png") == before);
+    // Nor any other file with that name.
+    fs::create_dir_all(workspace.path("p/cam01")).unwrap();
+    fs::write(workspace.path("p/cam01/ben.png"), "mine").unwrap();
+    let done = workspace.run(&["run", "photos/ben.jpg", "-o", "p", "--name", "keep"]);
     assert_ne!(done.code, Some(0));
-    assert_eq!(bench.read("p/cam01/ben.png"), b"mine");
+    assert_eq!(workspace.read("p/cam01/ben.png"), b"mine");
 }

@@ -1,5 +1,5 @@
-//! Video files through FFmpeg: every picture once, upright, in time; and what is said of files that
-//! are no videos.
+//! Video files through FFmpeg: every picture once, upright, with its time; and the messages about
+//! files that are no videos.
 
 use crate::kit::{collect, error_of, executable, ffmpeg, open, sample};
 use image::RgbImage;
@@ -135,7 +135,7 @@ fn a_test_pattern_repeats_too() {
         pictures[0].picture == pictures[5].picture && pictures[0].picture != pictures[4].picture
     );
     assert_eq!(pictures[13].time.0, 1_300_000);
-    // What is left of the duration after two rounds is too short for a picture.
+    // After two rounds the rest of the duration is too short for a picture.
     let options = SourceOptions {
         duration: Some(Duration::from_micros(1_000_001)),
         ..options
@@ -159,7 +159,9 @@ fn an_ffmpeg_from_before_5_1_reads_it_too() {
     let old = folder.path().join("ffmpeg");
     let script = "#!/bin/sh
         [ \"$*\" = -version ] && { echo 'ffmpeg version 4.4.2 Copyright'; exit; }
-        case \" $* \" in *' -fps_mode '*) echo \"[error] Unrecognized option 'fps_mode'.\" >&2; exit 1 ;; esac
+        case \" $* \" in
+            *' -fps_mode '*) echo \"[error] Unrecognized option 'fps_mode'.\" >&2; exit 1 ;;
+        esac
         exec ffmpeg \"$@\"
         ";
     executable(&old, script);
@@ -202,7 +204,7 @@ fn wider_pictures_are_scaled_down_and_others_are_not_touched() {
 }
 
 #[test]
-fn odd_and_tiny_sizes_come_as_they_are() {
+fn odd_and_tiny_sizes_are_unchanged() {
     for size in ["1x1", "1x4000", "4000x1", "333x187"] {
         let picture = first_picture(
             &format!("lavfi:testsrc=size={size}:rate=1:duration=1"),
@@ -212,8 +214,8 @@ fn odd_and_tiny_sizes_come_as_they_are() {
     }
 }
 
-/// Notes in a QuickTime file that its picture is to be shown turned by a quarter: the matrix in its
-/// track header (QuickTime File Format, "Track header atoms"), 16.16 and 2.30 fixed point numbers.
+/// Sets the rotation of a QuickTime file to a quarter turn: the matrix in its track header
+/// (QuickTime File Format, "Track header atoms"), 16.16 and 2.30 fixed point numbers.
 fn turn(path: &Path) {
     let mut bytes = fs::read(path).unwrap();
     let header = bytes.windows(4).position(|word| word == b"tkhd").unwrap() + 4;
@@ -314,7 +316,7 @@ fn a_video_that_is_cut_off_keeps_the_pictures_before() {
 }
 
 #[test]
-fn what_is_no_video_is_said_to_be_none() {
+fn a_file_that_is_no_video_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, bytes: &[u8]| {
         let path = folder.path().join(name);
@@ -424,10 +426,10 @@ fn a_picture_over_the_limit_is_refused() {
     );
 }
 
-/// Set for the process that reads its standard input: where it says what it read.
+/// Set for the process that reads its standard input: the file for its result.
 const READER: &str = "MATTEBOX_TEST_READER";
 
-/// Not a test of its own: the process with the video on its standard input.
+/// Not a separate test: the process with the video on its standard input.
 #[test]
 fn reader_of_standard_input() {
     let Some(report) = std::env::var_os(READER) else {
@@ -481,7 +483,7 @@ mod stalls {
     }
 
     #[test]
-    fn a_file_that_stalls_is_an_error_that_says_so() {
+    fn a_stalled_file_is_an_error_with_the_reason() {
         let folder = tempfile::tempdir().unwrap();
         let spec = pipe(folder.path());
         let writer = thread::spawn({
@@ -512,7 +514,7 @@ mod stalls {
     }
 
     #[test]
-    fn a_file_is_waited_for_however_slow_it_is() {
+    fn a_slow_file_has_no_time_limit() {
         let folder = tempfile::tempdir().unwrap();
         let spec = pipe(folder.path());
         let writer = thread::spawn({
@@ -553,7 +555,7 @@ mod stalls {
             move || {
                 let mut to = fs::OpenOptions::new().write(true).open(&spec).unwrap();
                 std::io::Write::write_all(&mut to, &jpegs).unwrap();
-                // The pipe stays open: nothing says that there will be no more.
+                // The pipe stays open, so its end is not known.
                 let _ = first_is_here.recv_timeout(Duration::from_secs(60));
             }
         });
@@ -631,7 +633,7 @@ mod stalls {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_source_that_is_dropped_takes_its_ffmpeg_along() {
+    fn a_dropped_source_ends_its_ffmpeg() {
         let graph = "testsrc=size=64x48:rate=17.125";
         let running = || {
             let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);

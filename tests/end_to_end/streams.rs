@@ -1,7 +1,7 @@
 //! Standard output and standard error that are closed or full, and flags whose value may be left
 //! out: with the real binary.
 
-use crate::kit::{Bench, Done, finish, repository, sample, shield};
+use crate::kit::{ProgramOutput, Workspace, finish, repository, sample, shield};
 use std::{
     fs::OpenOptions,
     process::{Command, Stdio},
@@ -32,14 +32,14 @@ fn printing(clip: &str) -> Vec<Vec<String>> {
     .collect()
 }
 
-fn done(mut command: Command, what: &str) -> Done {
+fn done(mut command: Command, what: &str) -> ProgramOutput {
     finish(command.spawn().expect("it starts"), &[what])
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_standard_output_is_one_line_and_exit_code_1() {
-    let b = Bench::new();
+    let b = Workspace::new();
     b.ffmpeg(&[
         "-f",
         "lavfi",
@@ -72,8 +72,8 @@ fn a_full_standard_output_is_one_line_and_exit_code_1() {
 
 #[cfg(unix)]
 #[test]
-fn a_reader_that_has_seen_enough_is_no_failure() {
-    let b = Bench::new();
+fn a_reader_that_closes_early_is_no_failure() {
+    let b = Workspace::new();
     b.ffmpeg(&[
         "-f",
         "lavfi",
@@ -102,7 +102,7 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_standard_error_that_cannot_be_written_stops_nothing() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let clip = sample();
     let full = || Stdio::from(OpenOptions::new().write(true).open("/dev/full").unwrap());
     for style in ["bar", "lines", "auto"] {
@@ -146,7 +146,7 @@ fn a_standard_error_that_cannot_be_written_stops_nothing() {
 
 #[test]
 fn a_switch_takes_its_value_and_leaves_the_source() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let config = |args: &[&str]| -> serde_json::Value {
         let done = b.run(&[&["config", "--json"], args].concat());
         assert_eq!(done.code, Some(0), "{args:?}: {}", done.stderr);
@@ -227,8 +227,8 @@ fn a_switch_takes_its_value_and_leaves_the_source() {
 }
 
 #[test]
-fn a_level_format_or_progress_that_is_none_is_refused_wherever_it_is_said() {
-    let b = Bench::new();
+fn a_bad_level_format_or_progress_is_refused_from_every_place() {
+    let b = Workspace::new();
     for (key, variable, bad, good) in [
         (
             "log_level",
@@ -295,7 +295,7 @@ fn a_level_format_or_progress_that_is_none_is_refused_wherever_it_is_said() {
 
 #[test]
 fn an_error_is_told_once() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let done = b.run(&["run", "clip.mp4", "--config", "nope.toml"]);
     assert_eq!(
         (done.code, done.stderr.matches("No such file").count()),

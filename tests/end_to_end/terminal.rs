@@ -1,8 +1,9 @@
-//! What a person in front of a terminal sees: errors, help, progress, the last line, manual pages
-//! and completions, with the real binary, a real terminal and a real shell.
+//! The output on a terminal: errors, help, progress, the last line, manual pages and completions,
+//! with the real binary, a real terminal and a real shell.
 
 use crate::kit::{
-    Bench, Done, Signal, finish, free_port, handles, repository, sample, shield, signal, until,
+    ProgramOutput, Signal, Workspace, finish, free_port, handles, repository, sample, shield,
+    signal, until,
 };
 use std::{
     fs,
@@ -12,9 +13,9 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// It failed with this code, and all that it said is one line of ours that holds these words.
+/// It failed with this code, and its only output is one line of ours with these words.
 #[track_caller]
-fn assert_one_line(done: &Done, code: i32, words: &[&str]) {
+fn assert_one_line(done: &ProgramOutput, code: i32, words: &[&str]) {
     assert_eq!(done.code, Some(code), "{}", done.stderr);
     assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
     assert!(done.stderr.starts_with("mattebox: "), "{}", done.stderr);
@@ -27,13 +28,13 @@ fn assert_one_line(done: &Done, code: i32, words: &[&str]) {
     }
 }
 
-fn last_line(done: &Done) -> &str {
+fn last_line(done: &ProgramOutput) -> &str {
     done.stderr.lines().last().unwrap_or_default()
 }
 
 #[test]
 fn one_error_is_one_line() {
-    let b = Bench::new();
+    let b = Workspace::new();
     fs::create_dir(b.path("empty")).unwrap();
     fs::write(b.path("junk.mp4"), "junk").unwrap();
     fs::write(b.path("secret.mp4"), "junk").unwrap();
@@ -90,7 +91,7 @@ fn one_error_is_one_line() {
 
 #[test]
 fn the_log_level_decides_how_much_is_said_of_an_error() {
-    let b = Bench::new();
+    let b = Workspace::new();
     fs::write(b.path("junk.mp4"), "junk").unwrap();
     let done = b.run(&["run", "junk.mp4", "-v"]);
     assert_eq!(done.code, Some(1));
@@ -105,8 +106,8 @@ fn the_log_level_decides_how_much_is_said_of_an_error() {
 }
 
 #[test]
-fn of_two_cameras_the_dead_one_is_told_once_and_the_other_is_done() {
-    let b = Bench::new();
+fn a_dead_camera_is_reported_once_and_the_other_one_finishes() {
+    let b = Workspace::new();
     let good = format!("good={}", sample());
     let done = b.run(&["run", "bad=nosuch.mp4", &good, "--frames", "3"]);
     assert_eq!(done.code, Some(2), "{}", done.stderr);
@@ -126,8 +127,8 @@ fn of_two_cameras_the_dead_one_is_told_once_and_the_other_is_done() {
 }
 
 #[test]
-fn the_last_line_says_what_was_made_and_where() {
-    let b = Bench::new();
+fn the_last_line_has_counts_and_the_output() {
+    let b = Workspace::new();
     let frames = ["--frames", "50"];
     for (out, says) in [
         (&[][..], "50 pictures in output/cam01/"),
@@ -181,7 +182,7 @@ fn the_last_line_says_what_was_made_and_where() {
 
 #[test]
 fn tables_are_printed_on_request_and_json_is_alone() {
-    let b = Bench::new();
+    let b = Workspace::new();
     for flag in ["--stats", "-v"] {
         let done = b.run(&["run", &sample(), "--frames", "3", flag]);
         assert_eq!(done.code, Some(0), "{}", done.stderr);
@@ -202,14 +203,14 @@ fn tables_are_printed_on_request_and_json_is_alone() {
     let row = none.stderr.lines().find(|line| line.starts_with(" cam01"));
     let row = row.expect("a row").trim_end();
     assert!(row.ends_with(" -"), "{row}");
-    let json = Bench::new().run(&["run", &sample(), "--frames", "3", "--json"]);
+    let json = Workspace::new().run(&["run", &sample(), "--frames", "3", "--json"]);
     serde_json::from_slice::<serde_json::Value>(&json.stdout).expect("JSON and nothing else");
     assert_eq!(json.stderr, "");
 }
 
 #[test]
-fn words_that_are_none_of_ours_are_answered_with_what_was_meant() {
-    let b = Bench::new();
+fn a_mistyped_word_gets_a_suggestion() {
+    let b = Workspace::new();
     fs::write(b.path("clip.mp4"), "").unwrap();
     for (args, says) in [
         (
@@ -222,17 +223,20 @@ fn words_that_are_none_of_ours_are_answered_with_what_was_meant() {
         ),
         (
             &["rnu"],
-            "`rnu` is no command: did you mean `mattebox run`?",
+            "`rnu` is not a command: did you mean `mattebox run`?",
         ),
         (
             &["dead-letters", "lst"],
-            "`lst` is no command: did you mean `mattebox dead-letters list`?",
+            "`lst` is not a command: did you mean `mattebox dead-letters list`?",
         ),
         (
             &["clip.mp4"],
-            "`clip.mp4` is no command: did you mean `mattebox run clip.mp4`?",
+            "`clip.mp4` is not a command: did you mean `mattebox run clip.mp4`?",
         ),
-        (&["0"], "`0` is no command: did you mean `mattebox run 0`?"),
+        (
+            &["0"],
+            "`0` is not a command: did you mean `mattebox run 0`?",
+        ),
         (
             &["run", "x", "--group", "g"],
             "unknown flag --group: `mattebox worker` has it, `mattebox run` has not",
@@ -243,20 +247,20 @@ fn words_that_are_none_of_ours_are_answered_with_what_was_meant() {
         ),
         (
             &["run", "x", "--fps"],
-            "--fps: its value is missing; see `mattebox run --help`",
+            "--fps needs a value; see `mattebox run --help`",
         ),
         (
             &["completions"],
             "<SHELL> is missing; see `mattebox completions --help`",
         ),
-        (&["run", "x", "--json=1"], "--json: it takes no value"),
+        (&["run", "x", "--json=1"], "--json takes no value"),
         (
             &["run", "--loop", "yes", "x"],
             "--loop yes: use true or false",
         ),
         (
             &["doctor", "x"],
-            "`x` is one word too many; see `mattebox doctor --help`",
+            "`x` is an unexpected argument; see `mattebox doctor --help`",
         ),
     ] {
         let done = b.run(args);
@@ -291,8 +295,8 @@ fn words_that_are_none_of_ours_are_answered_with_what_was_meant() {
 }
 
 #[test]
-fn numbers_that_are_none_are_answered_in_plain_words() {
-    let b = Bench::new();
+fn a_bad_number_is_refused_in_plain_words() {
+    let b = Workspace::new();
     for (flag, value, says) in [
         ("--fps", "abc", "not a number; use one such as 10 or 29.97"),
         ("--fps", "-1", "it must be greater than 0 and at most 1000"),
@@ -330,7 +334,7 @@ fn numbers_that_are_none_are_answered_in_plain_words() {
 
 #[test]
 fn the_first_screen_says_how_to_begin_and_each_help_is_as_long_as_asked() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let text = |args: &[&str]| {
         let done = b.run(args);
         assert_eq!(done.code, Some(0), "{args:?}: {}", done.stderr);
@@ -365,8 +369,8 @@ fn the_first_screen_says_how_to_begin_and_each_help_is_as_long_as_asked() {
     }
 }
 
-/// Runs the binary on a terminal of so many columns, and returns all that it wrote there.
-fn on_terminal(b: &Bench, columns: u16, env: &[(&str, &str)], args: &[&str]) -> String {
+/// Runs the binary on a terminal of this width, and returns its output there.
+fn on_terminal(b: &Workspace, columns: u16, env: &[(&str, &str)], args: &[&str]) -> String {
     let quoted: Vec<_> = args.iter().map(|arg| format!("'{arg}'")).collect();
     let program = env!("CARGO_BIN_EXE_mattebox");
     let line = format!(
@@ -386,7 +390,7 @@ fn on_terminal(b: &Bench, columns: u16, env: &[(&str, &str)], args: &[&str]) -> 
     String::from_utf8_lossy(&done.stdout).into_owned()
 }
 
-/// The lines as they stood on the terminal one after the other, without what moves the cursor.
+/// The lines on the terminal one after the other, without control sequences.
 fn lines(written: &str, columns: u16) -> Vec<String> {
     let mut plain = String::new();
     let mut rest = written;
@@ -397,7 +401,7 @@ fn lines(written: &str, columns: u16) -> Vec<String> {
         rest = after.get(end + 1..).unwrap_or_default();
     }
     plain += rest;
-    // A line that is full goes on in the next one.
+    // A full line continues in the next one.
     let width = usize::from(columns);
     let wrap = |line: &str| {
         let all: Vec<_> = line.chars().collect();
@@ -414,7 +418,7 @@ fn lines(written: &str, columns: u16) -> Vec<String> {
 
 #[test]
 fn bars_keep_their_digits_in_place_and_fit_the_terminal() {
-    let b = Bench::new();
+    let b = Workspace::new();
     for columns in [80, 120] {
         let args = [
             "run",
@@ -452,7 +456,7 @@ fn bars_keep_their_digits_in_place_and_fit_the_terminal() {
 
 #[test]
 fn a_dead_camera_is_marked_in_bars_and_in_lines() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let dead = format!("yard=rtsp://127.0.0.1:{}/x", free_port());
     let good = format!("door={}", sample());
     let args = ["run", &good, &dead, "--realtime", "--loop", "--out", "none"];
@@ -498,7 +502,7 @@ fn a_dead_camera_is_marked_in_bars_and_in_lines() {
 
 #[test]
 fn a_dumb_terminal_and_no_color_are_respected() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let args = [
         "run",
         "lavfi:testsrc2=size=64x64:rate=5:duration=1",
@@ -536,7 +540,7 @@ fn a_dumb_terminal_and_no_color_are_respected() {
 
 #[test]
 fn ctrl_c_says_what_it_does_and_what_a_second_one_would() {
-    let b = Bench::new();
+    let b = Workspace::new();
     let args = ["run", "lavfi:testsrc2=size=320x180:rate=25", "--realtime"];
     let mut command = b.command(&args);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -560,8 +564,8 @@ fn ctrl_c_says_what_it_does_and_what_a_second_one_would() {
 }
 
 #[test]
-fn doctor_looks_at_ports_space_memory_and_a_broker_that_is_named_and_says_what_is_next() {
-    let b = Bench::new();
+fn doctor_checks_ports_space_memory_and_the_broker_and_suggests_commands() {
+    let b = Workspace::new();
     let done = b.run(&["doctor"]);
     let text = String::from_utf8_lossy(&done.stdout).into_owned();
     assert_eq!(done.code, Some(0), "{text}");
@@ -590,7 +594,10 @@ fn doctor_looks_at_ports_space_memory_and_a_broker_that_is_named_and_says_what_i
             text.contains("MISSING  kafka") && text.contains(&broker),
             "{text}"
         );
-        assert!(text.contains("when what is MISSING is there"), "{text}");
+        assert!(
+            text.contains("again, once the MISSING parts are there"),
+            "{text}"
+        );
     }
     fs::write(b.path("mattebox.toml"), "fsp = 3").unwrap();
     let done = b.run(&["doctor"]);
@@ -601,8 +608,8 @@ fn doctor_looks_at_ports_space_memory_and_a_broker_that_is_named_and_says_what_i
 
 #[test]
 fn doctor_says_that_the_port_of_the_page_is_taken_and_which_is_free() {
-    let b = Bench::new();
-    // It may be taken already, by something else: then that is what is told.
+    let b = Workspace::new();
+    // Another program may have the port already: then the output says so.
     let taken = TcpListener::bind("127.0.0.1:9480");
     let done = b.run(&["doctor"]);
     drop(taken);
@@ -620,7 +627,7 @@ fn doctor_says_that_the_port_of_the_page_is_taken_and_which_is_free() {
 
 #[test]
 fn every_manual_page_has_the_sections_that_readers_look_for() {
-    let b = Bench::new();
+    let b = Workspace::new();
     assert_eq!(b.run(&["man", "--out", "pages"]).code, Some(0));
     let pages = b.files("pages");
     for name in [
@@ -662,8 +669,8 @@ fn every_manual_page_has_the_sections_that_readers_look_for() {
     assert_eq!(b.run(&["man"]).stdout, b.read("pages/mattebox.1"));
 }
 
-/// What bash offers behind a line, with the script that `mattebox completions bash` prints.
-pub(crate) fn completed(b: &Bench, line: &str) -> Vec<String> {
+/// The completions of bash for a line, with the script of `mattebox completions bash`.
+pub(crate) fn completed(b: &Workspace, line: &str) -> Vec<String> {
     const SCRIPT: &str = r#"
 source <("$PROGRAM" completions bash)
 read -r -a COMP_WORDS <<< "$LINE"
@@ -689,7 +696,7 @@ printf '%s\n' "${COMPREPLY[@]}"
 
 #[test]
 fn bash_completes_commands_flags_values_files_and_cameras() {
-    let b = Bench::new();
+    let b = Workspace::new();
     fs::write(b.path("clip.mp4"), "").unwrap();
     fs::create_dir_all(b.path("output/yard")).unwrap();
     fs::write(b.path("mattebox.toml"), "source = [\"door=rtsp://h/x\"]").unwrap();
@@ -718,7 +725,7 @@ fn bash_completes_commands_flags_values_files_and_cameras() {
 
 #[test]
 fn bash_quotes_the_names_of_files_that_it_completes() {
-    let b = Bench::new();
+    let b = Workspace::new();
     fs::write(b.path("a b.mp4"), "").unwrap();
     fs::write(b.path("it's.mp4"), "").unwrap();
     // Ctrl-A goes to the beginning of the line, where a word before it shows its arguments.
@@ -744,8 +751,8 @@ fn bash_quotes_the_names_of_files_that_it_completes() {
 }
 
 #[test]
-fn nothing_that_is_printed_has_the_words_that_newcomers_stumbled_over() {
-    let b = Bench::new();
+fn no_help_text_has_words_that_newcomers_did_not_understand() {
+    let b = Workspace::new();
     let settings = fs::read_to_string(repository("docs/ref/settings.md")).unwrap();
     let mut texts = vec![settings];
     for command in [

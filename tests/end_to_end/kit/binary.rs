@@ -2,7 +2,7 @@
 use super::{
     environment::shield,
     media::{run_ffmpeg, sample},
-    process::{Done, finish},
+    process::{ProgramOutput, finish},
 };
 use serde_json::Value;
 use std::{
@@ -12,13 +12,13 @@ use std::{
 use tempfile::TempDir;
 
 /// A folder that is removed at the end, and the binary with that folder as working directory.
-pub(crate) struct Bench {
+pub(crate) struct Workspace {
     dir: TempDir,
 }
 
-impl Bench {
+impl Workspace {
     pub(crate) fn new() -> Self {
-        Bench {
+        Workspace {
             dir: tempfile::tempdir().expect("a temporary folder"),
         }
     }
@@ -27,8 +27,7 @@ impl Bench {
         self.dir.path().join(name)
     }
 
-    /// The binary with arguments, in the folder, without what whoever runs the tests has in the
-    /// environment.
+    /// The binary with arguments, in the folder, without the environment of the test process.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mattebox"));
         shield(
@@ -41,12 +40,12 @@ impl Bench {
     }
 
     /// Runs the binary to its end; hanging fails the test.
-    pub(crate) fn run(&self, args: &[&str]) -> Done {
+    pub(crate) fn run(&self, args: &[&str]) -> ProgramOutput {
         self.run_with(args, &[])
     }
 
     /// The same with environment variables.
-    pub(crate) fn run_with(&self, args: &[&str], env: &[(&str, &str)]) -> Done {
+    pub(crate) fn run_with(&self, args: &[&str], env: &[(&str, &str)]) -> ProgramOutput {
         let mut command = self.command(args);
         command
             .envs(env.iter().copied())
@@ -56,15 +55,15 @@ impl Bench {
         finish(child, args)
     }
 
-    /// Runs with `--json` and returns the sums; fails if the exit code is not 0.
+    /// Runs with `--json` and returns the summary; fails if the exit code is not 0.
     pub(crate) fn report(&self, args: &[&str]) -> Value {
         let done = self.run(&[args, &["--json"]].concat());
         assert_eq!(done.code, Some(0), "{args:?}: {}", done.stderr);
         serde_json::from_slice(&done.stdout).expect("the report is JSON")
     }
 
-    /// Names of the files in a folder, sorted; temporary ones too, but not that of the folder in
-    /// which its owner is written down.
+    /// Names of the files in a folder, sorted; temporary ones too, but not `.mattebox`, which holds
+    /// the owner.
     pub(crate) fn files(&self, folder: &str) -> Vec<String> {
         let Ok(entries) = std::fs::read_dir(self.path(folder)) else {
             return vec![];

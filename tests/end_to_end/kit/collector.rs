@@ -1,5 +1,5 @@
-//! A collector of traces: takes what OTLP over HTTP brings, by the protocol's own messages, and
-//! keeps it.
+//! A collector of traces: receives OTLP over HTTP, with the protocol's own messages, and stores the
+//! spans.
 use axum::{Router, body::Bytes, http::StatusCode, routing::post};
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
@@ -14,9 +14,9 @@ use std::{
 };
 use tokio::{net::TcpListener, runtime, sync::oneshot};
 
-/// A span and who sent it.
+/// A span and its sender.
 #[derive(Debug, Clone)]
-pub(crate) struct Told {
+pub(crate) struct ReceivedSpan {
     pub(crate) service: String,
     pub(crate) span: Span,
 }
@@ -24,7 +24,7 @@ pub(crate) struct Told {
 /// Listens until it is dropped.
 pub(crate) struct Collector {
     pub(crate) address: String,
-    told: Arc<Mutex<Vec<Told>>>,
+    told: Arc<Mutex<Vec<ReceivedSpan>>>,
     _end: oneshot::Sender<()>,
 }
 
@@ -38,7 +38,7 @@ impl Collector {
             .block_on(TcpListener::bind("127.0.0.1:0"))
             .expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
-        let told: Arc<Mutex<Vec<Told>>> = Arc::default();
+        let told: Arc<Mutex<Vec<ReceivedSpan>>> = Arc::default();
         let (end, ended) = oneshot::channel::<()>();
         let heard = told.clone();
         let take = post(|body: Bytes| async move {
@@ -61,14 +61,14 @@ impl Collector {
         }
     }
 
-    /// All that was told so far.
-    pub(crate) fn told(&self) -> Vec<Told> {
+    /// All spans so far.
+    pub(crate) fn told(&self) -> Vec<ReceivedSpan> {
         self.told.lock().expect("no panic").clone()
     }
 
     /// The same by trace.
-    pub(crate) fn traces(&self) -> BTreeMap<String, Vec<Told>> {
-        let mut traces: BTreeMap<String, Vec<Told>> = BTreeMap::new();
+    pub(crate) fn traces(&self) -> BTreeMap<String, Vec<ReceivedSpan>> {
+        let mut traces: BTreeMap<String, Vec<ReceivedSpan>> = BTreeMap::new();
         for told in self.told() {
             traces
                 .entry(hex(&told.span.trace_id))
@@ -79,7 +79,7 @@ impl Collector {
     }
 }
 
-fn spans(request: ExportTraceServiceRequest) -> Vec<Told> {
+fn spans(request: ExportTraceServiceRequest) -> Vec<ReceivedSpan> {
     let mut all = Vec::new();
     for resource in request.resource_spans {
         let attributes = resource.resource.map(|r| r.attributes).unwrap_or_default();
@@ -88,7 +88,7 @@ fn spans(request: ExportTraceServiceRequest) -> Vec<Told> {
             .scope_spans
             .into_iter()
             .flat_map(|scope| scope.spans);
-        all.extend(spans.map(|span| Told {
+        all.extend(spans.map(|span| ReceivedSpan {
             service: service.clone(),
             span,
         }));
@@ -115,9 +115,9 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The only span of a name.
+/// The only span with a name.
 #[track_caller]
-pub(crate) fn one<'a>(trace: &'a [Told], name: &str) -> &'a Span {
+pub(crate) fn one<'a>(trace: &'a [ReceivedSpan], name: &str) -> &'a Span {
     let found: Vec<_> = trace.iter().filter(|told| told.span.name == name).collect();
     assert_eq!(
         found.len(),

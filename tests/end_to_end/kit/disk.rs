@@ -1,12 +1,12 @@
-//! A disk that is soon full.
+//! A disk that fills up soon.
 use std::{path::Path, process::Command};
 use tempfile::TempDir;
 
 /// A small file system in memory, gone when dropped.
-pub(crate) struct SmallDisk(TempDir);
+pub(crate) struct MemoryDisk(TempDir);
 
-impl SmallDisk {
-    /// `None`, and a line that says so, where this user may not mount.
+impl MemoryDisk {
+    /// `None`, with a message, if this user may not mount.
     pub(crate) fn mount(size: &str) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut command = Command::new("mount");
@@ -14,7 +14,7 @@ impl SmallDisk {
             .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
             .arg(folder.path());
         if command.output().is_ok_and(|done| done.status.success()) {
-            return Some(SmallDisk(folder));
+            return Some(MemoryDisk(folder));
         }
         eprintln!("skipped: needs the right to mount a small tmpfs");
         None
@@ -25,7 +25,7 @@ impl SmallDisk {
     }
 }
 
-impl Drop for SmallDisk {
+impl Drop for MemoryDisk {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg(self.0.path()).status();
     }

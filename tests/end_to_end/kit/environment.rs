@@ -1,5 +1,5 @@
-//! What a child of a test inherits from whoever runs the tests: as little as possible, so that the
-//! tests say the same under nohup, in the background, behind a proxy, in another language, and with
+//! The environment that a child of a test inherits: as little as possible, so that the tests give
+//! the same results under nohup, in the background, behind a proxy, in another language, and with
 //! settings of mattebox in the environment.
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::{
@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Once, atomic::AtomicBool},
 };
 
-/// The variables without which programs are not found, or that say where files of the tests may be.
+/// The variables that programs need to be found, or that name folders for the files of tests.
 const KEPT: &[&str] = &[
     "PATH",
     "HOME",
@@ -30,9 +30,8 @@ pub(crate) fn shield(command: &mut Command) -> &mut Command {
     )
 }
 
-/// A signal that this process ignores, as nohup asks, is ignored by its children too. One that it
-/// handles is not: exec takes the handler away, and what is left is the signal's default. So it is
-/// handled here from now on, by nothing.
+/// If this process ignores a signal, as under nohup, its children ignore it too. If it handles the
+/// signal, exec resets it to its default. So an empty handler is set here.
 fn handle_ignored_signals() {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status

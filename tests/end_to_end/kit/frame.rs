@@ -1,5 +1,5 @@
 //! Frames as `mattebox camera` writes them with `--wire binary`.
-use super::broker::client::Record;
+use super::broker::client::NewRecord;
 
 /// A frame of a camera, with its session where it has one, taken at `seconds` since 1970.
 pub(crate) fn binary_frame(
@@ -8,10 +8,10 @@ pub(crate) fn binary_frame(
     number: u64,
     seconds: f64,
     jpeg: &[u8],
-) -> Record {
+) -> NewRecord {
     let taken = jiff::Timestamp::from_microsecond((seconds * 1e6) as i64).expect("a time");
     let id = format!("{camera}/{}/{number}", session.unwrap_or("-"));
-    let record = Record::new(camera, jpeg)
+    let record = NewRecord::new(camera, jpeg)
         .header("ce_specversion", "1.0")
         .header("ce_id", id)
         .header("ce_source", format!("mattebox/camera/{camera}"))

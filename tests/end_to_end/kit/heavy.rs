@@ -1,38 +1,38 @@
-//! How much of what is heavy runs at once. A broker takes two processes, some hundred megabytes
-//! and seconds of several cores for its start; with one for each test at a time, a machine with
-//! many cores would start dozens.
+//! Limits the heavy programs that run at once. A broker takes two processes, some hundred megabytes
+//! and seconds of several cores to start; without a limit, a machine with many cores would start
+//! dozens.
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// How many heavy things run at once in this process.
+/// How many heavy programs run at once in this process.
 const ROOM: usize = 2;
 
-static QUEUE: Mutex<Queue> = Mutex::new(Queue {
+static QUEUE: Mutex<HeavyQueue> = Mutex::new(HeavyQueue {
     taken: 0,
     next: 0,
     served: 0,
 });
 static CHANGED: Condvar = Condvar::new();
 
-struct Queue {
-    /// Places in use.
+struct HeavyQueue {
+    /// Permits in use.
     taken: usize,
-    /// The number that the next one to come gets.
+    /// The number of the next one in the queue.
     next: u64,
-    /// The number whose turn it is. Who wants all places is not passed by those who want one.
+    /// The number whose turn it is. A request for all permits is not overtaken by requests for one.
     served: u64,
 }
 
-/// A place for a heavy thing, until it is dropped. A test takes one at a time: a test that waits
-/// for a second may wait for itself.
-pub(crate) struct Heavy(usize);
+/// The permit to run a heavy program, until it is dropped. A test may hold only one: with a second
+/// it could wait for itself.
+pub(crate) struct HeavyPermit(usize);
 
-impl Heavy {
-    /// Waits for a place.
+impl HeavyPermit {
+    /// Waits for a permit.
     pub(crate) fn one() -> Self {
         Self::take(1)
     }
 
-    /// Waits until nothing heavy runs, and keeps all others away.
+    /// Waits until no heavy program runs, and keeps all others waiting.
     pub(crate) fn alone() -> Self {
         Self::take(ROOM)
     }
@@ -47,17 +47,17 @@ impl Heavy {
         queue.served += 1;
         queue.taken += places;
         CHANGED.notify_all();
-        Heavy(places)
+        HeavyPermit(places)
     }
 }
 
-impl Drop for Heavy {
+impl Drop for HeavyPermit {
     fn drop(&mut self) {
         lock().taken -= self.0;
         CHANGED.notify_all();
     }
 }
 
-fn lock() -> MutexGuard<'static, Queue> {
+fn lock() -> MutexGuard<'static, HeavyQueue> {
     QUEUE.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! Questions to a port of this machine.
+//! HTTP requests to a port of this machine.
 use std::{
     io::{Read, Write},
     net::TcpStream,

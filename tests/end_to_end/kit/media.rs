@@ -22,8 +22,8 @@ pub(crate) fn repository(path: &str) -> String {
         .into_owned()
 }
 
-/// Runs FFmpeg to make a test's input, and gives its path. The arguments are separated by spaces;
-/// `{sample}` is the sample clip.
+/// Runs FFmpeg to make the input of a test, and returns its path. The arguments are separated by
+/// spaces; `{sample}` is the sample clip.
 pub(crate) fn ffmpeg(arguments: &str, output: &Path) -> PathBuf {
     let words = arguments.split_whitespace();
     let mut words: Vec<_> = words.map(|w| w.replace("{sample}", &sample())).collect();
@@ -33,7 +33,7 @@ pub(crate) fn ffmpeg(arguments: &str, output: &Path) -> PathBuf {
     output.to_owned()
 }
 
-/// Runs FFmpeg in a folder. Its failure fails the test, with what it said.
+/// Runs FFmpeg in a folder. Its failure fails the test, with its messages.
 pub(crate) fn run_ffmpeg(folder: &Path, args: &[&str]) {
     let output = shield(&mut Command::new("ffmpeg"))
         .args(["-nostdin", "-hide_banner", "-loglevel", "error", "-y"])
@@ -48,8 +48,9 @@ pub(crate) fn run_ffmpeg(folder: &Path, args: &[&str]) {
     );
 }
 
-/// Writes a program. Another process does it: what this process has open for writing, a child that
-/// another test starts just then has open too, and the kernel runs no program that anybody writes.
+/// Writes a program, with the help of another process. A file that this process has open for
+/// writing is also open in a child that another test starts at that moment, and the kernel does not
+/// run a program that is open for writing.
 pub(crate) fn executable(path: &Path, text: &str) {
     let mut shell = Command::new("sh")
         .args(["-c", "cat >\"$1\" && chmod 755 \"$1\"", "sh"])

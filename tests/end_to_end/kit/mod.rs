@@ -1,21 +1,21 @@
-//! What the end-to-end tests are written with.
+//! The toolkit of the end-to-end tests.
 //!
 //! # Layout
-//! - [`binary`]: [`Bench`], a folder and the real binary in it
+//! - [`binary`]: [`Workspace`], a folder and the real binary in it
 //! - [`process`]: children that end with their test; signals
-//! - [`environment`]: the little that a child inherits from whoever runs the tests
-//! - [`wait`]: waiting until something is so
+//! - [`environment`]: the environment that a child inherits
+//! - [`wait`]: waiting for a condition
 //! - [`heavy`]: how many brokers and camera servers run at once
-//! - [`port`]: ports that nobody listens on
+//! - [`port`]: free ports
 //! - [`media`]: the sample clip, FFmpeg, sources of the library
-//! - [`disk`]: a disk that is soon full
+//! - [`disk`]: a disk that fills up soon
 //! - [`rtsp`]: a network camera
-//! - [`broker`]: a real Kafka broker, and what a test asks of it
-//! - [`town`]: the binary beside a broker
+//! - [`broker`]: a real Kafka broker, and requests to it
+//! - [`pipeline`]: the binary beside a broker
 //! - [`seed`]: frames as the seed's camera sends them
 //! - [`frame`]: frames as our camera sends them
-//! - [`http`]: questions to a port of this machine
-//! - [`page`]: a binary that serves a live page, and questions to it
+//! - [`http`]: HTTP requests to a port of this machine
+//! - [`page`]: a binary that serves a live page, and requests to it
 //! - [`collector`]: a collector of traces
 //!
 //! All tests run in one process, in as many threads as the machine has cores. So no test changes
@@ -33,31 +33,33 @@ mod heavy;
 pub(crate) mod http;
 mod media;
 mod page;
+mod pipeline;
 mod port;
 mod process;
 mod rtsp;
 mod seed;
-mod town;
 mod wait;
 
-pub(crate) use binary::Bench;
+pub(crate) use binary::Workspace;
 pub(crate) use broker::{
     Broker,
-    client::{Client, Isolation, Record, Stored},
+    client::{Client, Isolation, NewRecord, StoredRecord},
     launcher,
     operator::AUTHORIZER,
 };
-pub(crate) use collector::{Collector, Told, hex, one, text};
-pub(crate) use disk::SmallDisk;
+pub(crate) use collector::{Collector, ReceivedSpan, hex, one, text};
+pub(crate) use disk::MemoryDisk;
 pub(crate) use environment::shield;
 pub(crate) use frame::binary_frame;
-pub(crate) use heavy::Heavy;
+pub(crate) use heavy::HeavyPermit;
 pub(crate) use media::{collect, error_of, executable, ffmpeg, open, repository, sample, try_open};
-pub(crate) use page::Page;
+pub(crate) use page::RunningPage;
+pub(crate) use pipeline::{KafkaPipeline, OutputFiles, assert_untouched, sum};
 pub(crate) use port::free_port;
-pub(crate) use process::{Done, Running, assert_said, finish, handles, runs, signal};
+pub(crate) use process::{
+    ProgramOutput, RunningProgram, assert_said, finish, handles, runs, signal,
+};
 pub(crate) use rtsp::RtspCamera;
 pub(crate) use rustix::process::Signal;
 pub(crate) use seed::{python, seed_frame, seed_json, seed_life};
-pub(crate) use town::{Files, Town, assert_untouched, sum};
 pub(crate) use wait::{until, until_or};

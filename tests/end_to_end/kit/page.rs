@@ -1,8 +1,8 @@
-//! A binary that serves a live page, and questions to it.
+//! A binary that serves a live page, and requests to it.
 use super::{
-    binary::Bench,
+    binary::Workspace,
     environment::shield,
-    process::{Done, Running},
+    process::{ProgramOutput, RunningProgram},
     wait::until_or,
 };
 use rustix::process::Signal;
@@ -13,23 +13,23 @@ use std::{
 };
 
 /// A running command with a live page.
-pub(crate) struct Page<'a> {
-    bench: &'a Bench,
-    running: Running,
+pub(crate) struct RunningPage<'a> {
+    workspace: &'a Workspace,
+    running: RunningProgram,
     log: String,
     address: String,
 }
 
-impl<'a> Page<'a> {
-    /// Starts a command and waits until it says where its page is. `--view=127.0.0.1:0` or
-    /// `--metrics=127.0.0.1:0` is to be among its arguments.
-    pub(crate) fn start(bench: &'a Bench, mut command: Command, log: &str) -> Self {
+impl<'a> RunningPage<'a> {
+    /// Starts a command and waits for the address of its page in its log. Its arguments need
+    /// `--view=127.0.0.1:0` or `--metrics=127.0.0.1:0`.
+    pub(crate) fn start(workspace: &'a Workspace, mut command: Command, log: &str) -> Self {
         command
             .stdout(Stdio::null())
-            .stderr(File::create(bench.path(log)).expect("a log"));
-        let running = Running::start(command);
-        let mut page = Page {
-            bench,
+            .stderr(File::create(workspace.path(log)).expect("a log"));
+        let running = RunningProgram::start(command);
+        let mut page = RunningPage {
+            workspace,
             running,
             log: log.to_owned(),
             address: String::new(),
@@ -45,7 +45,7 @@ impl<'a> Page<'a> {
     }
 
     fn text(&self) -> String {
-        String::from_utf8_lossy(&self.bench.read(&self.log)).into_owned()
+        String::from_utf8_lossy(&self.workspace.read(&self.log)).into_owned()
     }
 
     /// How many lines of the log have a text.
@@ -67,7 +67,7 @@ impl<'a> Page<'a> {
         self.text().contains(text)
     }
 
-    /// Waits until something is so.
+    /// Waits for a condition.
     #[track_caller]
     pub(crate) fn until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
         until_or(what, || is_so(self), || self.text());
@@ -101,7 +101,7 @@ impl<'a> Page<'a> {
         (status, output.stdout[..at].to_vec())
     }
 
-    /// What is there.
+    /// The state of all cameras.
     pub(crate) fn get(&self, path: &str) -> (u16, Vec<u8>) {
         self.curl(&[], path)
     }
@@ -141,10 +141,10 @@ impl<'a> Page<'a> {
         self.running.send(Signal::HUP);
     }
 
-    /// Stops it and gives what it said.
-    pub(crate) fn stop(self) -> (Done, String) {
-        let Page {
-            bench,
+    /// Stops it and returns its output and its log.
+    pub(crate) fn stop(self) -> (ProgramOutput, String) {
+        let RunningPage {
+            workspace,
             running,
             log,
             ..
@@ -152,12 +152,12 @@ impl<'a> Page<'a> {
         let done = running.stop(&["the command with a page"]);
         (
             done,
-            String::from_utf8_lossy(&bench.read(&log)).into_owned(),
+            String::from_utf8_lossy(&workspace.read(&log)).into_owned(),
         )
     }
 
     /// Waits for its end.
-    pub(crate) fn finish(self) -> Done {
+    pub(crate) fn finish(self) -> ProgramOutput {
         self.running.finish(&["the command with a page"])
     }
 }

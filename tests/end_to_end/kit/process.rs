@@ -1,4 +1,4 @@
-//! Children of a test: they do not outlive it, also where it fails.
+//! Children of a test: they do not outlive it, even if it fails.
 use super::wait::LIMIT;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
@@ -9,8 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a program did.
-pub(crate) struct Done {
+/// The exit code and the output of a program.
+pub(crate) struct ProgramOutput {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: String,
@@ -19,16 +19,16 @@ pub(crate) struct Done {
 /// Waits for a child's end. A child that is still there after [`LIMIT`] is killed, and the test
 /// fails.
 #[track_caller]
-pub(crate) fn finish(child: Child, what: &[&str]) -> Done {
+pub(crate) fn finish(child: Child, what: &[&str]) -> ProgramOutput {
     finish_within(LIMIT, child, what)
 }
 
 #[track_caller]
-fn finish_within(limit: Duration, mut child: Child, what: &[&str]) -> Done {
+fn finish_within(limit: Duration, mut child: Child, what: &[&str]) -> ProgramOutput {
     let process = Pid::from_child(&child);
     let start = Instant::now();
-    // The pipes are emptied by wait_with_output on another thread, so that a full pipe is not
-    // taken for a hang.
+    // wait_with_output empties the pipes on another thread, so that a full pipe does not look like
+    // a hang.
     let (send, receive) = mpsc::channel();
     child.stdin.take();
     thread::spawn(move || send.send(child.wait_with_output()));
@@ -37,7 +37,7 @@ fn finish_within(limit: Duration, mut child: Child, what: &[&str]) -> Done {
         panic!("{what:?} was still running after {:?}", start.elapsed());
     };
     let output = output.expect("the child's output");
-    Done {
+    ProgramOutput {
         code: output.status.code(),
         stdout: output.stdout,
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
@@ -45,12 +45,12 @@ fn finish_within(limit: Duration, mut child: Child, what: &[&str]) -> Done {
 }
 
 /// A child that is killed when this is dropped.
-pub(crate) struct Running(Option<Child>);
+pub(crate) struct RunningProgram(Option<Child>);
 
-impl Running {
+impl RunningProgram {
     /// Starts it.
     pub(crate) fn start(mut command: Command) -> Self {
-        Running(Some(command.spawn().expect("the program starts")))
+        RunningProgram(Some(command.spawn().expect("the program starts")))
     }
 
     fn child(&self) -> &Child {
@@ -59,13 +59,13 @@ impl Running {
 
     /// Waits for its end, at most [`LIMIT`].
     #[track_caller]
-    pub(crate) fn finish(self, what: &[&str]) -> Done {
+    pub(crate) fn finish(self, what: &[&str]) -> ProgramOutput {
         self.finish_within(LIMIT, what)
     }
 
-    /// The same with a limit of its own.
+    /// The same with another limit.
     #[track_caller]
-    pub(crate) fn finish_within(mut self, limit: Duration, what: &[&str]) -> Done {
+    pub(crate) fn finish_within(mut self, limit: Duration, what: &[&str]) -> ProgramOutput {
         finish_within(limit, self.0.take().expect("it is running"), what)
     }
 
@@ -81,8 +81,8 @@ impl Running {
         signal(self.child(), what);
     }
 
-    /// Stops it in the middle of whatever it does, as a machine that hangs. [`kill`](Self::kill)
-    /// still ends it.
+    /// Stops it in the middle of its work, like a machine that hangs. [`kill`](Self::kill) still
+    /// ends it.
     #[track_caller]
     pub(crate) fn freeze(&self) {
         self.send(Signal::STOP);
@@ -96,12 +96,12 @@ impl Running {
 
     /// Asks it to stop, and waits for its end.
     #[track_caller]
-    pub(crate) fn stop(self, what: &[&str]) -> Done {
+    pub(crate) fn stop(self, what: &[&str]) -> ProgramOutput {
         self.send(Signal::TERM);
         self.finish(what)
     }
 
-    /// `kill -9`. Fails where it had ended by itself: such a kill would show nothing.
+    /// `kill -9`. Fails if it had ended by itself: such a kill would prove nothing.
     #[track_caller]
     pub(crate) fn kill(mut self) {
         let mut child = self.0.take().expect("it is running");
@@ -115,7 +115,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningProgram {
     fn drop(&mut self) {
         if let Some(mut child) = self.0.take() {
             let _ = child.kill();
@@ -146,9 +146,9 @@ pub(crate) fn runs(process: i32, part: &str) -> bool {
         .is_ok_and(|line| String::from_utf8_lossy(&line).contains(part))
 }
 
-/// The run ended by itself with this code, and every word is in what it said.
+/// The program ended by itself with this code, and standard error has every word.
 #[track_caller]
-pub(crate) fn assert_said(done: &Done, code: i32, words: &[&str]) {
+pub(crate) fn assert_said(done: &ProgramOutput, code: i32, words: &[&str]) {
     assert_eq!(done.code, Some(code), "{}", done.stderr);
     assert!(!done.stderr.contains("panicked"), "{}", done.stderr);
     for word in words {

@@ -1,5 +1,5 @@
 //! A network camera: an RTSP server that can be killed and started again.
-use super::{heavy::Heavy, media::repository, port::free_port, process::Running};
+use super::{heavy::HeavyPermit, media::repository, port::free_port, process::RunningProgram};
 use std::{
     io::{BufRead, BufReader, Read},
     process::{Command, Stdio},
@@ -7,25 +7,25 @@ use std::{
 
 /// The camera of `rtsp_server.py`, killed when dropped.
 pub(crate) struct RtspCamera {
-    running: Running,
+    running: RunningProgram,
     port: u16,
-    heavy: Heavy,
+    heavy: HeavyPermit,
 }
 
 impl RtspCamera {
     /// Starts it, and waits until it is ready.
     pub(crate) fn start() -> Self {
-        Self::start_at(free_port(), Heavy::one())
+        Self::start_at(free_port(), HeavyPermit::one())
     }
 
-    fn start_at(port: u16, heavy: Heavy) -> Self {
+    fn start_at(port: u16, heavy: HeavyPermit) -> Self {
         // The system's own Python: its packages are those that scripts/setup installs.
         let mut command = Command::new("/usr/bin/python3");
         command
             .arg(repository("tests/end_to_end/kit/rtsp_server.py"))
             .arg(port.to_string())
             .stdout(Stdio::piped());
-        let mut running = Running::start(command);
+        let mut running = RunningProgram::start(command);
         let stdout = running.stdout();
         let mut line = String::new();
         let _ = BufReader::new(stdout.take(64)).read_line(&mut line);

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""A test camera: an RTSP server on 127.0.0.1 that shows a moving pattern as motion JPEG, at
-/camera, and at /datagrams by UDP alone.
+"""A test camera: an RTSP server on 127.0.0.1 that sends a moving pattern as motion JPEG.
 
-Usage: rtsp_server.py [PORT]    (0 or none: a free one). Prints the port when it is ready, and runs
-until it is killed. Needs the packages python3-gi, gir1.2-gst-rtsp-server-1.0,
-gstreamer1.0-plugins-base and gstreamer1.0-plugins-good.
+It serves /camera, and /datagrams by UDP alone.
+
+Usage: rtsp_server.py [PORT]    (0 or none: a free one)
+
+Prints the port when it is ready, and runs until it is killed. Needs the packages python3-gi,
+gir1.2-gst-rtsp-server-1.0, gstreamer1.0-plugins-base and gstreamer1.0-plugins-good.
 """
 
 import sys
@@ -26,8 +28,8 @@ for path, protocols in [
 ]:
     factory = GstRtspServer.RTSPMediaFactory()
     factory.set_launch(
-        "( videotestsrc is-live=true pattern=ball ! "
-        "video/x-raw,format=I420,width=160,height=120,framerate=25/1 "
+        "( videotestsrc is-live=true pattern=ball "
+        "! video/x-raw,format=I420,width=160,height=120,framerate=25/1 "
         "! jpegenc ! rtpjpegpay name=pay0 )"
     )
     if protocols is not None:

@@ -10,7 +10,9 @@ class Acl {
         var props = new Properties();
         props.put("bootstrap.servers", a[0]);
         var pattern = new ResourcePattern(ResourceType.TOPIC, a[2], PatternType.LITERAL);
-        var entry = new AccessControlEntry("User:mattebox", "*", AclOperation.valueOf(a[3]), AclPermissionType.DENY);
+        var operation = AclOperation.valueOf(a[3]);
+        var entry = new AccessControlEntry(
+            "User:mattebox", "*", operation, AclPermissionType.DENY);
         var binding = new AclBinding(pattern, entry);
         try (var admin = Admin.create(props)) {
             if (a[1].equals("deny")) admin.createAcls(List.of(binding)).all().get();

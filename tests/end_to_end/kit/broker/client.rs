@@ -19,7 +19,7 @@ use std::{
 };
 
 const LIMIT: Duration = Duration::from_secs(30);
-const MOMENT: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// One way to reach a broker.
 #[derive(Clone)]
@@ -29,7 +29,7 @@ pub(crate) struct Client {
 
 /// A record to produce. Where there is no partition, the key chooses it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Record {
+pub(crate) struct NewRecord {
     pub(crate) partition: Option<i32>,
     pub(crate) key: Option<Vec<u8>>,
     pub(crate) value: Option<Vec<u8>>,
@@ -40,7 +40,7 @@ pub(crate) struct Record {
 
 /// A record as it lies in its topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Stored {
+pub(crate) struct StoredRecord {
     pub(crate) partition: i32,
     pub(crate) offset: i64,
     pub(crate) key: Option<Vec<u8>>,
@@ -50,7 +50,7 @@ pub(crate) struct Stored {
     pub(crate) timestamp_ms: i64,
 }
 
-/// Which records a reader gets to see.
+/// The records that a reader sees.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Isolation {
     /// All of them, also those of transactions that were aborted or are open.
@@ -59,12 +59,12 @@ pub(crate) enum Isolation {
     Committed,
 }
 
-impl Record {
+impl NewRecord {
     pub(crate) fn new(key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
-        Record {
+        NewRecord {
             key: Some(key.into()),
             value: Some(value.into()),
-            ..Record::default()
+            ..NewRecord::default()
         }
     }
 
@@ -79,7 +79,7 @@ impl Record {
     }
 }
 
-impl Stored {
+impl StoredRecord {
     /// The value of a header; none where it is missing.
     pub(crate) fn header(&self, name: &str) -> Option<&[u8]> {
         self.headers
@@ -109,7 +109,7 @@ impl Client {
             .set("bootstrap.servers", bootstrap)
             .set("broker.address.family", "v4")
             .set("reconnect.backoff.max.ms", "500");
-        // Records of any size that the broker takes, so that it is the broker that refuses.
+        // No limit of the client, so that only the broker refuses large records.
         config.set("message.max.bytes", "100000000");
         for (name, value) in settings {
             config.set(*name, *value);
@@ -224,7 +224,7 @@ impl Client {
     }
 
     /// Produces records, waits until the broker has them, and returns partition and offset of each.
-    pub(crate) fn produce(&self, topic: &str, records: &[Record]) -> Vec<(i32, i64)> {
+    pub(crate) fn produce(&self, topic: &str, records: &[NewRecord]) -> Vec<(i32, i64)> {
         let deliveries = self.try_produce(topic, records);
         deliveries
             .into_iter()
@@ -232,18 +232,19 @@ impl Client {
             .collect()
     }
 
-    /// The same, with what the broker said to each record.
+    /// The same, with the answer of the broker to each record.
     pub(crate) fn try_produce(
         &self,
         topic: &str,
-        records: &[Record],
+        records: &[NewRecord],
     ) -> Vec<Result<(i32, i64), KafkaError>> {
         let mut config = self.config.clone();
         config
             .set("message.timeout.ms", LIMIT.as_millis().to_string())
             .set("linger.ms", "1");
-        let deliveries = Deliveries(Arc::new(Mutex::new(records.iter().map(|_| None).collect())));
-        let producer: BaseProducer<Deliveries> = config
+        let deliveries =
+            ProduceResults(Arc::new(Mutex::new(records.iter().map(|_| None).collect())));
+        let producer: BaseProducer<ProduceResults> = config
             .create_with_context(deliveries.clone())
             .unwrap_or_else(|e| panic!("a producer: {e}"));
         for (number, record) in records.iter().enumerate() {
@@ -264,13 +265,13 @@ impl Client {
                     deliveries.0.lock().expect("no panic in a callback")[number] = Some(Err(error));
                     break;
                 }
-                producer.poll(MOMENT);
+                producer.poll(POLL_INTERVAL);
                 next = again;
             }
             producer.poll(Duration::ZERO);
         }
         producer
-            .flush(LIMIT + MOMENT)
+            .flush(LIMIT + POLL_INTERVAL)
             .unwrap_or_else(|e| panic!("producing to {topic}: {e}"));
         let done = std::mem::take(&mut *deliveries.0.lock().expect("no panic in a callback"));
         done.into_iter()
@@ -280,7 +281,7 @@ impl Client {
 
     /// All records of a topic from the first to the end that the topic has now, sorted by partition
     /// and offset.
-    pub(crate) fn consume_all(&self, topic: &str, isolation: Isolation) -> Vec<Stored> {
+    pub(crate) fn consume_all(&self, topic: &str, isolation: Isolation) -> Vec<StoredRecord> {
         let partitions = self.partitions(topic);
         assert!(partitions > 0, "there is no topic {topic}");
         let level = match isolation {
@@ -296,7 +297,8 @@ impl Client {
         reader
             .assign(&list)
             .unwrap_or_else(|e| panic!("reading {topic}: {e}"));
-        // Where records keep coming, the client may never see an end: what there is now is enough.
+        // While records keep arriving the client may never see an end, so it reads to the current
+        // end.
         let ends: Vec<i64> = self.watermarks(topic).iter().map(|(_, end)| *end).collect();
         let mut records = Vec::new();
         let mut ended = BTreeSet::new();
@@ -307,7 +309,7 @@ impl Client {
                 "reading {topic}: nothing came for {LIMIT:?} after {} records",
                 records.len()
             );
-            match reader.poll(MOMENT) {
+            match reader.poll(POLL_INTERVAL) {
                 None => continue,
                 Some(Ok(message)) => {
                     let partition = message.partition();
@@ -330,7 +332,7 @@ impl Client {
     }
 
     /// All records of a topic that there are now; none where there is no such topic.
-    pub(crate) fn records(&self, topic: &str, isolation: Isolation) -> Vec<Stored> {
+    pub(crate) fn records(&self, topic: &str, isolation: Isolation) -> Vec<StoredRecord> {
         if self.partitions(topic) == 0 {
             return Vec::new();
         }
@@ -344,7 +346,7 @@ impl Client {
         topic: &str,
         count: usize,
         isolation: Isolation,
-    ) -> Vec<Stored> {
+    ) -> Vec<StoredRecord> {
         let records = RefCell::new(Vec::new());
         until_or(
             &format!("{count} records of {topic}"),
@@ -392,8 +394,8 @@ impl Client {
         (0..partitions).map(commit).collect()
     }
 
-    /// The sum of the offsets that a group has committed: of a topic from which nothing was
-    /// removed, how many records it has done with.
+    /// The sum of the offsets that a group has committed: for a topic from which nothing was
+    /// removed, the number of processed records.
     pub(crate) fn done_by(&self, group: &str, topic: &str) -> u64 {
         if self.partitions(topic) == 0 {
             return 0;
@@ -401,6 +403,17 @@ impl Client {
         let committed = self.committed(group, topic);
         let sum: i64 = committed.iter().flatten().sum();
         sum.try_into().expect("offsets from 0")
+    }
+
+    /// How many members a group has. A member that is killed or frozen counts until its session
+    /// ends.
+    pub(crate) fn members(&self, group: &str) -> usize {
+        let reader = self.reader(&[]);
+        let groups = patiently(&format!("members of {group}"), || {
+            reader.fetch_group_list(Some(group), LIMIT)
+        });
+        let found = groups.groups().iter().find(|g| g.name() == group);
+        found.map_or(0, |group| group.members().len())
     }
 
     /// For each partition of a topic the offset of its first record and the one that the next
@@ -418,8 +431,8 @@ impl Client {
 
     /// Why the broker does not let this client in; none where it does.
     pub(crate) fn refused(&self) -> Option<String> {
-        let errors = Errors::default();
-        let reader: BaseConsumer<Errors> = self
+        let errors = ClientErrors::default();
+        let reader: BaseConsumer<ClientErrors> = self
             .config
             .clone()
             .set("group.id", "none")
@@ -428,12 +441,12 @@ impl Client {
             .unwrap_or_else(|e| panic!("a consumer: {e}"));
         let start = Instant::now();
         loop {
-            let Err(error) = reader.fetch_metadata(None, 5 * MOMENT) else {
+            let Err(error) = reader.fetch_metadata(None, 5 * POLL_INTERVAL) else {
                 return None;
             };
-            // librdkafka tries again for ever; why it has to is told aside.
+            // librdkafka retries for ever and reports the reasons through a callback.
             let mut reasons: Vec<_> = reader
-                .poll(MOMENT)
+                .poll(POLL_INTERVAL)
                 .and_then(Result::err)
                 .map(|e| e.to_string())
                 .into_iter()
@@ -469,7 +482,7 @@ impl Client {
     }
 }
 
-/// What a broker answers when it answers: one that has just come back may say that it is not ready.
+/// Asks until the broker answers: one that has just started may not be ready.
 #[track_caller]
 pub(super) fn patiently<T>(what: &str, mut ask: impl FnMut() -> Result<T, KafkaError>) -> T {
     let mut answer = None;
@@ -507,12 +520,12 @@ fn passes(error: &KafkaError) -> bool {
         .is_some_and(|code| codes.contains(&code))
 }
 
-fn stored(message: &impl Message) -> Stored {
+fn stored(message: &impl Message) -> StoredRecord {
     let headers = message.headers().map(|headers| {
         let pair = |h: Header<'_, &[u8]>| (h.key.to_owned(), h.value.unwrap_or_default().to_vec());
         headers.iter().map(pair).collect()
     });
-    Stored {
+    StoredRecord {
         partition: message.partition(),
         offset: message.offset(),
         key: message.key().map(<[u8]>::to_vec),
@@ -525,15 +538,15 @@ fn stored(message: &impl Message) -> Stored {
     }
 }
 
-type Delivery = Option<Result<(i32, i64), KafkaError>>;
+type ProduceResult = Option<Result<(i32, i64), KafkaError>>;
 
-/// What the broker said to each record, by its number.
+/// The answers of the broker to each record, by its number.
 #[derive(Clone)]
-struct Deliveries(Arc<Mutex<Vec<Delivery>>>);
+struct ProduceResults(Arc<Mutex<Vec<ProduceResult>>>);
 
-impl ClientContext for Deliveries {}
+impl ClientContext for ProduceResults {}
 
-impl ProducerContext for Deliveries {
+impl ProducerContext for ProduceResults {
     type DeliveryOpaque = Box<usize>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, number: Box<usize>) {
@@ -545,11 +558,11 @@ impl ProducerContext for Deliveries {
     }
 }
 
-/// Errors that librdkafka reports aside.
+/// Errors that librdkafka reports through a callback.
 #[derive(Clone, Default)]
-struct Errors(Arc<Mutex<Vec<String>>>);
+struct ClientErrors(Arc<Mutex<Vec<String>>>);
 
-impl ClientContext for Errors {
+impl ClientContext for ClientErrors {
     fn error(&self, error: KafkaError, reason: &str) {
         self.0
             .lock()
@@ -558,4 +571,4 @@ impl ClientContext for Errors {
     }
 }
 
-impl rdkafka::consumer::ConsumerContext for Errors {}
+impl rdkafka::consumer::ConsumerContext for ClientErrors {}

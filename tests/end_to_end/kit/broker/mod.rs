@@ -8,9 +8,9 @@
 pub(crate) mod client;
 pub(crate) mod operator;
 
-use super::{heavy::Heavy, media::repository, process::runs};
+use super::{heavy::HeavyPermit, media::repository, process::runs};
 use client::Client;
-use operator::Operator;
+use operator::BrokerOperator;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     collections::BTreeMap,
@@ -24,14 +24,23 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// The first start on a machine may have to get the jars.
+/// The first start on a machine may have to download the jars.
 const START_LIMIT: Duration = Duration::from_secs(400);
 const END_LIMIT: Duration = Duration::from_secs(30);
+/// Settings of every broker, so that the group misses a killed process soon: they allow short
+/// sessions, and the broker looks for expired transactions each second.
+const SHORT_WAITS: [&str; 4] = [
+    "--set",
+    "group.min.session.timeout.ms=1000",
+    "--set",
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms=1000",
+];
 
-/// A broker with data of its own in a temporary folder. It ends when this is dropped, and with the
-/// test's process however that ends.
+/// A broker with its data in a temporary folder. It ends when this is dropped, and with the process
+/// of the test.
 pub(crate) struct Broker {
-    /// Removed at the end. The broker's data is in `broker/`, what the launcher said in `run.log`.
+    /// Removed at the end. The broker's data is in `broker/`, the messages of the launcher in
+    /// `run.log`.
     dir: TempDir,
     arguments: Vec<String>,
     run: Child,
@@ -40,11 +49,11 @@ pub(crate) struct Broker {
     /// The launcher's line without its first word: the address, then `name=value`.
     ready: Vec<String>,
     /// Given back after the broker's end: fields are dropped last.
-    _place: Heavy,
+    _place: HeavyPermit,
 }
 
 /// The broker of the tests of one file, while one of them has it.
-type Shared = Arc<Mutex<Weak<Broker>>>;
+type SharedBroker = Arc<Mutex<Weak<Broker>>>;
 
 impl Broker {
     /// A broker with the launcher's defaults: Kafka 4, one PLAINTEXT listener, topics are not made
@@ -56,17 +65,18 @@ impl Broker {
     /// A broker with options of `scripts/kafka run`, as `--sasl-ssl`, `--zookeeper` or
     /// `--set message.max.bytes=4194304`.
     pub(crate) fn with(arguments: &[&str]) -> Self {
-        Self::launched(Heavy::one(), arguments)
+        Self::launched(HeavyPermit::one(), arguments)
     }
 
     /// A broker beside which no other runs, for a test that needs the whole machine.
     pub(crate) fn alone() -> Self {
-        Self::launched(Heavy::alone(), &[])
+        Self::launched(HeavyPermit::alone(), &[])
     }
 
-    fn launched(place: Heavy, arguments: &[&str]) -> Self {
+    fn launched(place: HeavyPermit, arguments: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let arguments: Vec<_> = arguments.iter().map(|a| (*a).to_owned()).collect();
+        let arguments = SHORT_WAITS.iter().chain(arguments);
+        let arguments: Vec<_> = arguments.map(|a| (*a).to_owned()).collect();
         let (run, stdin, ready) = launch(dir.path(), &arguments);
         Broker {
             dir,
@@ -82,7 +92,7 @@ impl Broker {
     /// with names of their own.
     #[track_caller]
     pub(crate) fn shared() -> Arc<Self> {
-        static SHARED: Mutex<BTreeMap<&str, Shared>> = Mutex::new(BTreeMap::new());
+        static SHARED: Mutex<BTreeMap<&str, SharedBroker>> = Mutex::new(BTreeMap::new());
         let shared = {
             let mut all = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(all.entry(Location::caller().file()).or_default())
@@ -101,8 +111,8 @@ impl Broker {
         self.ready[0].clone()
     }
 
-    /// What else the launcher tells: `sasl_ssl`, `mutual_tls`, `ca`, `client_cert`, `client_key`,
-    /// `zookeeper`.
+    /// A property in the ready line of the launcher: `sasl_ssl`, `mutual_tls`, `ca`, `client_cert`,
+    /// `client_key`, `zookeeper`.
     pub(crate) fn property(&self, name: &str) -> String {
         let value = self.ready[1..]
             .iter()
@@ -117,9 +127,9 @@ impl Broker {
         Client::new(&self.bootstrap(), &[])
     }
 
-    /// What an operator does, by the same listener.
-    pub(crate) fn operator(&self) -> Operator {
-        Operator::new(self.client())
+    /// Administration of the broker, by the same listener.
+    pub(crate) fn operator(&self) -> BrokerOperator {
+        BrokerOperator::new(self.client())
     }
 
     /// Where the broker's data, settings and logs are.
@@ -156,7 +166,7 @@ impl Broker {
         self.wait();
     }
 
-    /// Kills the launcher, which takes the broker along.
+    /// Kills the launcher, which ends the broker too.
     pub(crate) fn kill_launcher(&mut self) {
         self.run.kill().expect("the launcher runs");
     }
@@ -171,7 +181,7 @@ impl Broker {
         send(self.process(), Signal::CONT);
     }
 
-    /// Stops the broker in order, which lets it write down that its data is whole.
+    /// Stops the broker cleanly, so that it can mark its data as complete.
     pub(crate) fn stop(&mut self) {
         self.stdin.take();
         self.wait();
@@ -214,7 +224,7 @@ impl Broker {
 
 impl Drop for Broker {
     fn drop(&mut self) {
-        // Nobody needs the data any more, and a kill is ten times as fast as a stop.
+        // The data is not needed any more, and a kill is ten times as fast as a stop.
         if let (Ok(None), Some(process)) = (self.run.try_wait(), self.try_process()) {
             send(process, Signal::KILL);
         }
@@ -234,7 +244,7 @@ pub(crate) fn launcher() -> Command {
     Command::new(repository("scripts/kafka"))
 }
 
-/// Sends a signal; a process that is gone is none.
+/// Sends a signal, if the process still runs.
 fn send(process: i32, signal: Signal) {
     let _ = kill_process(Pid::from_raw(process).expect("a process id"), signal);
 }
@@ -273,7 +283,7 @@ fn launch(dir: &Path, arguments: &[String]) -> (Child, ChildStdin, Vec<String>) 
     )
 }
 
-/// What the launcher said on standard error.
+/// The messages of the launcher on standard error.
 fn said(dir: &Path) -> String {
     std::fs::read_to_string(dir.join("run.log")).unwrap_or_default()
 }

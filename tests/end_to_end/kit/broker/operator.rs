@@ -1,5 +1,5 @@
-//! What an operator does to a cluster while cameras and workers know nothing of it: topics deleted
-//! and grown, records removed, offsets reset. Each call returns once the broker shows its effect.
+//! Changes to a cluster while cameras and workers run: topics deleted and grown, records removed,
+//! offsets reset. Each call returns once the broker shows its effect.
 use super::client::{Client, patiently};
 use crate::kit::{media::repository, wait::until};
 use rdkafka::{
@@ -12,7 +12,7 @@ use rdkafka::{
 use std::{fs, path::PathBuf, process::Command, time::Duration};
 use tokio::runtime::{Builder, Runtime};
 
-/// The arguments of a broker that knows rights. The listener without a login may do everything.
+/// The arguments of a broker with access rights. The listener without a login may do everything.
 pub(crate) const AUTHORIZER: [&str; 7] = [
     "--sasl-ssl",
     "--set",
@@ -26,16 +26,16 @@ pub(crate) const AUTHORIZER: [&str; 7] = [
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// One way to administer a broker.
-pub(crate) struct Operator {
+pub(crate) struct BrokerOperator {
     client: Client,
     admin: AdminClient<DefaultClientContext>,
     options: AdminOptions,
     runtime: Runtime,
 }
 
-impl Operator {
+impl BrokerOperator {
     pub(super) fn new(client: Client) -> Self {
-        Operator {
+        BrokerOperator {
             admin: client.admin(),
             client,
             options: AdminOptions::new()

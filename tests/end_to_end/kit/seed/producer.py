@@ -1,6 +1,7 @@
-"""Sends what the seed's camera sends: producer.py BOOTSTRAP TOPIC CAMERA COUNT PICTURE.jpg. No key,
-frames counted from 0."""
+"""Sends frames as the seed's camera does: producer.py BOOTSTRAP TOPIC CAMERA COUNT PICTURE.jpg.
 
+The messages have no key, and the frames are numbered from 0.
+"""
 import base64
 import json
 import sys
@@ -11,7 +12,8 @@ from kafka import KafkaProducer
 bootstrap, topic, camera, count, picture = sys.argv[1:]
 jpeg = open(picture, "rb").read()
 producer = KafkaProducer(
-    bootstrap_servers=bootstrap, value_serializer=lambda value: json.dumps(value).encode("utf-8")
+    bootstrap_servers=bootstrap,
+    value_serializer=lambda value: json.dumps(value).encode("utf-8"),
 )
 for frame in range(int(count)):
     message = {
