@@ -1,9 +1,9 @@
-//! What was meant by a word that is none of ours.
+//! Finds the known word that a mistyped word is most like.
 use strsim::{jaro, normalized_damerau_levenshtein};
 
-/// Words at least so alike are taken for a slip of the finger, as clap does it.
+/// Words that are at least this alike count as a typing error, as in clap.
 const ALIKE: f64 = 0.7;
-/// In short words one change is much: `--fsp` for `--fps`, `rnu` for `run`.
+/// In a short word one change weighs more: `--fsp` for `--fps`, `rnu` for `run`.
 const ALIKE_SHORT: f64 = 0.6;
 
 /// The one of `words` that `word` is most like, if it is like enough.

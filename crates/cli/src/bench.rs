@@ -1,4 +1,5 @@
-//! What each step of a frame costs on this machine: CPU time of one thread, without queues and without FFmpeg.
+//! Measures the cost of each step of a frame on this machine: CPU time of one thread, without
+//! queues and without FFmpeg.
 use anyhow::{Context, anyhow};
 use comfy_table::{CellAlignment, Table, presets};
 use image::RgbImage;
@@ -25,26 +26,26 @@ const WARM_UP: usize = 5;
 /// Frames move by this many pixels to and fro, so that no two in a row are the same.
 const SWAY: u32 = 8;
 
-/// What to measure.
+/// The choices of a measurement.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct BenchPlan {
     /// Width and height of the frames.
     pub sizes: Vec<(u32, u32)>,
-    /// Which mattes.
+    /// The mattes.
     pub mattes: Vec<MatteMode>,
-    /// What stands behind the person.
+    /// The background.
     pub background: Background,
     /// Frames that are measured, after a warm-up.
     pub frames: usize,
     /// Vector instructions.
     pub simd: SimdLevel,
-    /// Which network finds the person.
+    /// The network that finds the person.
     pub model: ModelChoice,
 }
 
 /// The result for one size and matte.
 #[derive(Debug, Serialize)]
-pub struct Measured {
+pub struct BenchResult {
     /// Pixels.
     pub width: u32,
     /// Pixels.
@@ -60,7 +61,7 @@ pub struct Measured {
 /// One stage.
 #[derive(Debug, Serialize)]
 pub struct StageTime {
-    /// What is done.
+    /// Its name.
     pub stage: &'static str,
     /// Median CPU milliseconds per frame.
     pub cpu_ms: f64,
@@ -68,9 +69,9 @@ pub struct StageTime {
     pub share: f64,
 }
 
-/// All results, with what they depend on.
+/// All results, and the conditions of the measurement.
 #[derive(Debug, Serialize)]
-pub struct Results {
+pub struct BenchResults {
     /// The vector instructions used.
     pub simd: String,
     /// The network's file.
@@ -78,7 +79,7 @@ pub struct Results {
     /// Frames measured for each row.
     pub frames: usize,
     /// One for each size and matte.
-    pub measured: Vec<Measured>,
+    pub measured: Vec<BenchResult>,
 }
 
 const STAGES: [&str; 8] = [
@@ -93,7 +94,7 @@ const STAGES: [&str; 8] = [
 ];
 
 /// Measures.
-pub fn run(plan: &Plan) -> anyhow::Result<Results> {
+pub fn run(plan: &BenchPlan) -> anyhow::Result<BenchResults> {
     let original = codec::decode(PICTURE, &Limits::default()).context("the built-in picture")?;
     let engine = Engine::new(&FrameSettings::default());
     let mut measured = vec![];
@@ -102,7 +103,7 @@ pub fn run(plan: &Plan) -> anyhow::Result<Results> {
             measured.push(measure(plan, &engine, &original, width, height, matte)?);
         }
     }
-    Ok(Results {
+    Ok(BenchResults {
         simd: plan.simd.to_string(),
         model_sha256: engine.models.get(&plan.model)?.sha256().to_owned(),
         frames: plan.frames,
@@ -111,13 +112,13 @@ pub fn run(plan: &Plan) -> anyhow::Result<Results> {
 }
 
 fn measure(
-    plan: &Plan,
+    plan: &BenchPlan,
     engine: &Engine,
     original: &RgbImage,
     width: u32,
     height: u32,
     matte: MatteMode,
-) -> anyhow::Result<Measured> {
+) -> anyhow::Result<BenchResult> {
     let frames = frames(original, width, height)?;
     let settings = Arc::new(FrameSettings {
         matte,
@@ -126,14 +127,15 @@ fn measure(
         ..FrameSettings::default()
     });
     let mut processor = FrameProcessor::new(engine, &settings)?;
-    let mut network = Network::new(engine, plan)?;
+    let mut network = NetworkBench::new(engine, plan)?;
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let dir = FrameDir::open(folder.path(), &"bench".parse::<CameraId>()?)?;
     let span = Span::default();
     let mut state = MatteState::default();
     let mut times: [Vec<f64>; STAGES.len()] = Default::default();
     for i in 0..WARM_UP + plan.frames {
-        // The network's time does not depend on what it sees: it is taken alone and subtracted from that of the segmentation.
+        // The time of the network does not depend on the picture, so it is measured alone and
+        // subtracted from the time of the segmentation.
         let network = network.time();
         let before = Stage::ALL.map(|stage| engine.clock.spent(stage));
         let frame = FrameInput {
@@ -177,7 +179,7 @@ fn measure(
             share: cpu_ms / total_ms.max(1e-9),
         })
         .collect();
-    Ok(Measured {
+    Ok(BenchResult {
         width,
         height,
         matte: matte.to_string(),
@@ -187,18 +189,18 @@ fn measure(
 }
 
 /// The network alone.
-struct Network {
+struct NetworkBench {
     network: Box<dyn matte::Network>,
     input: Vec<f32>,
     confidence: Vec<f32>,
 }
 
-impl Network {
-    fn new(engine: &Engine, plan: &Plan) -> anyhow::Result<Self> {
+impl NetworkBench {
+    fn new(engine: &Engine, plan: &BenchPlan) -> anyhow::Result<Self> {
         let model = engine.models.get(&plan.model)?;
         let network = model.network(plan.simd)?;
         let pixels = network.width() * network.height();
-        Ok(Network {
+        Ok(NetworkBench {
             network,
             input: vec![0.5; pixels * 3],
             confidence: vec![0.0; pixels],
@@ -233,7 +235,7 @@ fn median(mut times: Vec<f64>) -> f64 {
     times.get(times.len() / 2).copied().unwrap_or(0.0)
 }
 
-impl fmt::Display for Results {
+impl fmt::Display for BenchResults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new();
         let heads = self

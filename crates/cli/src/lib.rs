@@ -5,16 +5,17 @@
 //! * [`cli`]: the command line, one file per subcommand.
 //! * [`config`]: flags > environment > settings file > defaults, checked once.
 //! * [`run`]: `mattebox run`: from sources through the engine to sinks, in one process.
-//! * [`retention`]: old files are removed while new ones are written.
+//! * [`retention`]: removes old files while new ones are written.
 //! * [`output`]: standard output and standard error.
-//! * `alike`: what was meant by a word that is none of ours.
-//! * [`progress`], [`telemetry`]: what a person sees while it runs, and the log.
-//! * [`signals`]: how a process is asked to stop.
-//! * [`eval`]: how good a matte is, measured against the true one.
-//! * [`fetch`]: gets the network of the fine matte.
-//! * [`bench`]: what each step of a frame costs on this machine.
+//! * `alike`: suggestions for mistyped words.
+//! * [`progress`], [`telemetry`]: the progress on a terminal, and the log.
+//! * [`exit`]: the exit codes, and the errors that lead to each.
+//! * [`signals`]: Ctrl-C, SIGTERM and SIGHUP.
+//! * [`eval`]: measures a matte against the true one.
+//! * [`fetch`]: downloads the network of the fine matte.
+//! * [`bench`]: measures the cost of each step of a frame.
 //!
-//! Everything else is in the crates below: ARCHITECTURE.md has the map.
+//! ARCHITECTURE.md describes the crates that this one uses.
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 mod alike;
@@ -22,6 +23,7 @@ pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod eval;
+pub mod exit;
 pub mod fetch;
 #[cfg(test)]
 mod metrics_reference;

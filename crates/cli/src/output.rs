@@ -1,7 +1,8 @@
-//! Standard output and standard error: one place writes to each, and neither ends the program with a panic.
+//! Standard output and standard error: one place writes to each, and neither can panic.
 //!
-//! A reader of standard output that has seen enough (`mattebox config | head -1`) is no failure: the rest is left out in silence. Any other
-//! trouble there, such as a full disk, is an [`OutputError`]. Where standard error cannot be written, nobody can be told, and work goes on.
+//! A reader that closes standard output early (`mattebox config | head -1`) is no failure: the rest
+//! is not printed. Any other error there, such as a full disk, is an [`OutputError`]. Errors of
+//! standard error are ignored, because there is no other place to report them.
 use serde::Serialize;
 use std::{
     fmt::Display,
@@ -14,7 +15,7 @@ use thiserror::Error;
 #[error("cannot write to standard output: {0}")]
 pub struct OutputError(io::Error);
 
-/// Writes a text and a line's end to standard output.
+/// Prints a line on standard output.
 pub fn print(text: impl Display) -> Result<(), OutputError> {
     print_bytes(format!("{text}\n").as_bytes())
 }
@@ -28,13 +29,13 @@ pub fn print_bytes(bytes: &[u8]) -> Result<(), OutputError> {
     }
 }
 
-/// Writes a text and a line's end to standard error.
+/// Prints a line on standard error.
 pub fn tell(text: impl Display) {
-    // In one piece, so that lines of several threads do not mix.
+    // One write, so that lines of several threads do not mix.
     let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }
 
-/// Says on standard error why the command fails, in one line.
+/// Prints on standard error why the command fails, in one line.
 pub fn fail(why: impl Display) {
     tell(format_args!(
         "mattebox: {}",
@@ -42,7 +43,7 @@ pub fn fail(why: impl Display) {
     ));
 }
 
-/// A system's words without its number: who knows what "(os error 2)" is knows the words, too.
+/// The text of a system error without its number "(os error 2)": the words are enough.
 fn without_numbers(text: &str) -> String {
     let mut plain = String::new();
     let mut rest = text;
@@ -54,24 +55,24 @@ fn without_numbers(text: &str) -> String {
     plain + rest
 }
 
-/// What a long command says at its end: as text (the alternate form, `{:#}`, with tables of counts
-/// and costs) or as JSON.
-pub trait Sums: Display + Serialize {
-    /// Why it did not do all that it was to do, as far as the log has not said it.
+/// The summary at the end of a long command, as text (the alternate form, `{:#}`, has tables of
+/// counts and costs) or as JSON.
+pub trait CommandSummary: Display + Serialize {
+    /// The failures that the log has not reported.
     fn failures(&self) -> Vec<String> {
         vec![]
     }
 }
 
-impl Sums for mattebox_kafka::camera::report::PublishReport {
+impl CommandSummary for mattebox_kafka::camera::report::PublishReport {
     fn failures(&self) -> Vec<String> {
         failures_of(self.failures(), self.cameras.len())
     }
 }
-impl Sums for mattebox_kafka::worker::report::WorkerReport {}
+impl CommandSummary for mattebox_kafka::worker::report::WorkerReport {}
 
-/// That some of `all` cameras failed. Why, where the log does not say it: of the only camera, and
-/// where the log is off.
+/// The line that names the failed cameras of `all`. It has the reasons only where the log has none:
+/// for a single camera, and if the log is off.
 pub fn failures_of<'a>(
     failed: impl Iterator<Item = (&'a str, Option<&'a str>)>,
     all: usize,
@@ -96,7 +97,7 @@ pub fn failures_of<'a>(
     )]
 }
 
-/// An error with what led to it, each told once: some errors repeat their source in their own text.
+/// An error with its causes, each once: some errors repeat their source in their text.
 pub fn chain(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {

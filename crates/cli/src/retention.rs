@@ -1,7 +1,7 @@
 //! Removes old files: on a thread beside a command that writes them, or as `mattebox prune`.
 //!
 //! Both make the same rounds; `mattebox_store::retention` decides which files go.
-use crate::config::keep::Keeping;
+use crate::config::keep::FolderRetention;
 use indicatif::DecimalBytes;
 use mattebox_engine::{
     events::Event,
@@ -137,7 +137,11 @@ pub(crate) struct Rounds {
 }
 
 impl Rounds {
-    pub(crate) fn new(keeping: Keeping, is_dry: bool, counters: Arc<RetentionCounters>) -> Self {
+    pub(crate) fn new(
+        keeping: FolderRetention,
+        is_dry: bool,
+        counters: Arc<RetentionCounters>,
+    ) -> Self {
         Rounds {
             retention: keeping.retention,
             folders: keeping.folders,
@@ -238,7 +242,10 @@ pub(crate) struct Retainer {
 
 impl Retainer {
     /// Begins with a round at once.
-    pub(crate) fn start(keeping: Keeping, counters: Arc<RetentionCounters>) -> io::Result<Self> {
+    pub(crate) fn start(
+        keeping: FolderRetention,
+        counters: Arc<RetentionCounters>,
+    ) -> io::Result<Self> {
         let mut rounds = Rounds::new(keeping, false, counters);
         let stop = Stop::new();
         let stopped = stop.clone();

@@ -1,4 +1,5 @@
-//! Ctrl-C and SIGTERM: the first asks for an end, the second insists.
+//! Ctrl-C and SIGTERM: the first finishes the last frames, the second stops at once.
+use crate::exit::Exit;
 use mattebox_engine::stop::Stop;
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
@@ -6,11 +7,11 @@ use signal_hook::{
 };
 use std::{io, process, thread, time::Duration};
 
-/// What an insisted end is given to clean up: temporary files and child processes.
+/// The time to clean up temporary files and child processes before the process ends.
 const CLEAN_UP: Duration = Duration::from_secs(2);
 
-/// Listens from now on. The first signal sets `stop`; a second one, or the end of `drain`, sets `abort`, and soon after it the
-/// process ends, whatever it is doing.
+/// Listens from now on. The first signal sets `stop`; a second one, or the end of `drain`, sets
+/// `abort`, and soon after it the process ends in any case.
 pub fn listen(stop: Stop, abort: Stop, drain: Duration) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     thread::Builder::new()
@@ -46,7 +47,7 @@ pub fn is_hangup_ignored() -> bool {
         .is_some_and(|mask| mask & (1 << (SIGHUP - 1)) != 0)
 }
 
-/// Does what the first SIGTERM does, with its deadline.
+/// Acts like the first SIGTERM, with its deadline.
 pub fn ask_to_stop() {
     if let Err(error) = signal_hook::low_level::raise(SIGTERM) {
         tracing::error!("cannot stop: {error}");
@@ -65,5 +66,5 @@ pub fn on_hangup(mut act: impl FnMut() + Send + 'static) -> io::Result<()> {
 fn end(abort: &Stop) -> ! {
     abort.stop();
     thread::sleep(CLEAN_UP);
-    process::exit(130)
+    process::exit(i32::from(Exit::Stopped.number()))
 }

@@ -1,47 +1,66 @@
 //! The log: text on a terminal, JSON for machines, both on standard error. One event is one line,
-//! whatever the names and messages in it hold.
+//! even if names or messages in it hold line ends.
 use indicatif::MultiProgress;
 use std::{
     borrow::Cow,
     io::{self, IsTerminal, Write},
 };
+use thiserror::Error;
 use tracing_subscriber::{
-    EnvFilter, filter::LevelFilter, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt,
+    EnvFilter,
+    filter::{LevelFilter, ParseError},
+    fmt::MakeWriter,
+    layer::SubscriberExt,
+    util::{SubscriberInitExt, TryInitError},
 };
 
 /// The target of the line that names the settings file.
 pub const SETTINGS_TARGET: &str = "mattebox::settings";
 
-/// Why a text is no level of the log; `None` if it is one. Beside a level there may be targets with levels of their own, with commas:
+/// Why the log cannot start.
+#[derive(Debug, Error)]
+pub enum LogError {
+    /// The text is no level of the log.
+    #[error("use error, warn, info, debug, trace or off{}", in_brackets(.0))]
+    Level(Option<ParseError>),
+    /// The text is no format of the log.
+    #[error("log_format: use text or json")]
+    Format,
+    /// The process has a log already.
+    #[error(transparent)]
+    Started(#[from] TryInitError),
+}
+
+fn in_brackets(error: &Option<ParseError>) -> String {
+    error.as_ref().map_or(String::new(), |e| format!(" ({e})"))
+}
+
+/// Checks a level of the log. With commas, targets with levels of their own may follow it:
 /// `info,mattebox::kafka=debug`.
-pub fn refusal_of_level(level: &str) -> Option<String> {
+pub fn check_level(level: &str) -> Result<(), LogError> {
     let is_level =
         |text: &str| text.trim().parse::<LevelFilter>().is_ok() && !text.trim().is_empty();
     // A target alone would be taken by the filter: a misspelt level, too.
     let is_directive =
         |text: &str| is_level(text.rsplit_once('=').map_or(text, |(_, level)| level));
-    let why = match level.split(',').all(is_directive) {
-        false => None,
-        true => EnvFilter::try_new(level).err().map(|e| format!(" ({e})")),
-    };
-    let is_fine = why.is_none() && level.split(',').all(is_directive);
-    (!is_fine).then(|| {
-        format!(
-            "use error, warn, info, debug, trace or off{}",
-            why.unwrap_or_default()
-        )
-    })
+    if !level.split(',').all(is_directive) {
+        return Err(LogError::Level(None));
+    }
+    EnvFilter::try_new(level)
+        .map(drop)
+        .map_err(|e| LogError::Level(Some(e)))
 }
 
-/// Starts the log. `level` is a level or a filter like `mattebox=debug`. Lines are written above the progress bars of `screen`.
-/// With `names_settings` what [`SETTINGS_TARGET`] says is written at every level.
+/// Starts the log. `level` is a level or a filter like `mattebox=debug`. Lines are written above
+/// the progress bars of `screen`. With `names_settings`, the line of [`SETTINGS_TARGET`] is written
+/// at every level.
 pub fn init(
     level: &str,
     format: &str,
     names_settings: bool,
     screen: &MultiProgress,
-) -> Result<(), String> {
-    let mut filter = EnvFilter::try_new(level).map_err(|e| format!("log_level: {e}"))?;
+) -> Result<(), LogError> {
+    let mut filter = EnvFilter::try_new(level).map_err(|e| LogError::Level(Some(e)))?;
     if let Some(always) = format!("{SETTINGS_TARGET}=info")
         .parse()
         .ok()
@@ -69,31 +88,31 @@ pub fn init(
                     .with_writer(writer),
             )
             .try_init(),
-        _ => return Err("log_format: use text or json".to_owned()),
+        _ => return Err(LogError::Format),
     };
-    started.map_err(|e| e.to_string())
+    Ok(started?)
 }
 
-/// Whether standard error is a terminal that shows colours, and colours are wanted
+/// Whether standard error is a terminal that shows colours, and NO_COLOR does not forbid them
 /// (<https://no-color.org>).
 fn has_colours() -> bool {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     is_screen() && !refused
 }
 
-/// Whether standard error is a terminal whose lines can be written again, unlike that of an editor
-/// or a build log (`TERM=dumb`).
+/// Whether standard error is a terminal that can redraw lines. The terminal of an editor or a build
+/// log cannot (`TERM=dumb`).
 pub fn is_screen() -> bool {
     io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Writes to standard error while the bars are out of the way.
+/// Writes to standard error above the progress bars.
 #[derive(Clone)]
 struct AboveBars(MultiProgress);
 
 impl Write for AboveBars {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // Where it cannot be written nobody can be told, least of all by the library that called.
+        // Errors are ignored: there is no other place to report them.
         let line = one_line(bytes);
         let _ = self.0.suspend(|| io::stderr().write_all(&line));
         Ok(bytes.len())
@@ -103,8 +122,8 @@ impl Write for AboveBars {
     }
 }
 
-/// An event's text as one line: a name or a message with a line's end in it could pretend to be
-/// another event. The library escapes other control characters by itself.
+/// The text of an event as one line: a line end in a name or a message could fake another event.
+/// The library escapes other control characters.
 fn one_line(event: &[u8]) -> Cow<'_, [u8]> {
     let (text, end) = match event.strip_suffix(b"\n") {
         Some(text) => (text, &b"\n"[..]),

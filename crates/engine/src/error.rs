@@ -5,6 +5,19 @@ use mattebox_store::{OwnerError, StoreError};
 use std::net::SocketAddr;
 use thiserror::Error;
 
+/// Whose fault an error is. The binary has an exit code for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorDomain {
+    /// The user's: arguments, settings, or files that settings name. Another try gives the same.
+    User,
+    /// That of a camera, server or broker, which did not answer in time.
+    Outside,
+    /// That of the work: a frame, a file or an output failed.
+    Work,
+    /// No one: a signal stopped the process.
+    Stopped,
+}
+
 /// Why a run could not begin.
 #[derive(Debug, Error)]
 pub enum StartError {
@@ -48,19 +61,27 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// The exit code of the process: 2 where the settings name something that cannot be used, else 1.
-    pub fn exit_code(&self) -> u8 {
+    /// Whose fault it is: the user's where the settings name something that cannot be used.
+    pub fn domain(&self) -> ErrorDomain {
         match self {
             StartError::Model { .. }
             | StartError::Background(_)
             | StartError::Cameras(_)
             | StartError::Simd(_)
             | StartError::Http { .. }
-            | StartError::Trace(_) => 2,
+            | StartError::Trace(_) => ErrorDomain::User,
             StartError::Owner(OwnerError::Store(_))
             | StartError::Store(_)
-            | StartError::Thread(_) => 1,
-            StartError::Owner(_) => 2,
+            | StartError::Thread(_) => ErrorDomain::Work,
+            StartError::Owner(_) => ErrorDomain::User,
+        }
+    }
+
+    /// The exit code of the process.
+    pub fn exit_code(&self) -> u8 {
+        match self.domain() {
+            ErrorDomain::User => 2,
+            _ => 1,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `mattebox bench`.
-use crate::bench::{self, Plan};
+use crate::bench::{self, BenchPlan};
+use crate::exit::Exit;
 use crate::output;
 use clap::Args;
 use mattebox_core::{
@@ -8,27 +9,33 @@ use mattebox_core::{
 };
 use mattebox_engine::ModelChoice;
 use mattebox_net::SimdLevel;
-use std::process::ExitCode;
+use thiserror::Error;
 
 /// Arguments of `mattebox bench`.
 #[derive(Debug, Args)]
 pub(super) struct BenchArgs {
     /// Sizes of frames, WIDTHxHEIGHT
-    #[arg(long, value_delimiter = ',', value_parser = size, default_value = "640x360,1280x720,1920x1080")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_parser = size,
+        default_value = "640x360,1280x720,1920x1080"
+    )]
     size: Vec<(u32, u32)>,
-    /// Which mattes: hard, soft, fine, fine:always
+    /// Mattes: hard, soft, fine, fine:always
     #[arg(long, value_delimiter = ',', default_value = "hard,soft")]
     matte: Vec<MatteMode>,
-    /// What stands behind the person: a colour, transparent or blur[:SIGMA]
+    /// Background: a colour, transparent or blur[:SIGMA]
     #[arg(short, long, default_value = "gray")]
     background: BackgroundSpec,
-    /// Frames measured for each
+    /// Number of frames to measure for each
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     frames: u32,
     /// A .tflite or .onnx file instead of the built-in network, or "landscape"
     #[arg(long, env = "SEG_MODEL_PATH", value_name = "PATH")]
     model: Option<String>,
-    /// Vector instructions: scalar, sse4.2, avx2, avx512 or neon [default: the best that this processor has]
+    /// Vector instructions: scalar, sse4.2, avx2, avx512 or neon [default: the best that this
+    /// processor has]
     #[arg(long, env = "MATTEBOX_SIMD")]
     simd: Option<SimdLevel>,
     /// Print as JSON
@@ -36,8 +43,13 @@ pub(super) struct BenchArgs {
     json: bool,
 }
 
-fn size(text: &str) -> Result<(u32, u32), String> {
-    let bad = || format!("{text:?} is no size: write WIDTHxHEIGHT, for example 1280x720");
+/// A text that is no size of a frame.
+#[derive(Debug, Error)]
+#[error("{0:?} is no size: write WIDTHxHEIGHT, for example 1280x720")]
+struct SizeError(String);
+
+fn size(text: &str) -> Result<(u32, u32), SizeError> {
+    let bad = || SizeError(text.to_owned());
     let (w, h) = text.split_once('x').ok_or_else(bad)?;
     let side = |s: &str| {
         s.parse()
@@ -48,18 +60,19 @@ fn size(text: &str) -> Result<(u32, u32), String> {
     Ok((side(w)?, side(h)?))
 }
 
-pub(super) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &BenchArgs) -> anyhow::Result<Exit> {
     let background = match &args.background {
         BackgroundSpec::Color(c) => Background::Color(*c),
         BackgroundSpec::Transparent => Background::Transparent,
         BackgroundSpec::Blur { sigma } => Background::Blur { sigma: *sigma },
         BackgroundSpec::Image(_) | BackgroundSpec::Video(_) => {
             anyhow::bail!(
-                "bench measures a colour, transparent or blur; pictures cost the same as a colour once they are scaled"
+                "bench measures a colour, transparent or blur; pictures cost the same as a colour \
+                 once they are scaled"
             )
         }
     };
-    let plan = Plan {
+    let plan = BenchPlan {
         sizes: args.size.clone(),
         mattes: args.matte.clone(),
         background,
@@ -73,5 +86,5 @@ pub(super) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     } else {
         output::print(&results)?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }

@@ -1,5 +1,6 @@
 //! `mattebox camera`.
-use super::{EndArgs, Settings, conclude, reload, serve, start_log};
+use super::{CommandSettings, EndArgs, conclude, reload, serve, start_log};
+use crate::exit::Exit;
 use crate::{
     config::{CameraLayer, Resolved, camera::CameraCommand},
     progress, signals,
@@ -7,11 +8,8 @@ use crate::{
 use clap::{ArgMatches, Args};
 use indicatif::MultiProgress;
 use mattebox_engine::{StartError, stop::Stop};
-use mattebox_kafka::{
-    KafkaError,
-    camera::{Camera, report::PublishReport},
-};
-use std::{process::ExitCode, sync::Arc, thread};
+use mattebox_kafka::camera::{Camera, report::PublishReport};
+use std::{sync::Arc, thread};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -28,12 +26,12 @@ Examples:
 #[derive(Debug, Args)]
 pub(super) struct CameraArgs {
     #[command(flatten)]
-    settings: Settings<CameraLayer>,
+    settings: CommandSettings<CameraLayer>,
     #[command(flatten)]
     end: EndArgs,
 }
 
-pub(super) fn run(args: &CameraArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &CameraArgs, matches: &ArgMatches) -> anyhow::Result<Exit> {
     let resolved = args.settings.resolve(matches)?;
     let screen = MultiProgress::new();
     start_log(&resolved, &screen)?;
@@ -51,9 +49,11 @@ pub(super) fn run(args: &CameraArgs, matches: &ArgMatches) -> anyhow::Result<Exi
         let _server = metrics
             .map(|address| serve(address, Arc::new(camera.monitor())))
             .transpose()?;
-        // Nothing of it can change while it runs; a hangup is a clean end all the same, or says what waits for the next start.
+        // No setting can change while it runs. A hangup ends it cleanly, or names the settings that
+        // take effect at the next start.
         let apply = |new: &Resolved<CameraLayer>| {
-            CameraCommand::new(new).map(drop).map_err(|e| e.to_string())
+            CameraCommand::new(new)?;
+            Ok(())
         };
         reload::follow(args.settings.clone(), matches.clone(), resolved, &[], apply)
             .map_err(StartError::Thread)?;
@@ -75,7 +75,6 @@ pub(super) fn run(args: &CameraArgs, matches: &ArgMatches) -> anyhow::Result<Exi
     conclude(
         report,
         args.end.form(&args.settings),
-        PublishReport::exit_code,
-        KafkaError::exit_code,
+        |report: &PublishReport| Exit::from_number(report.exit_code()),
     )
 }

@@ -1,10 +1,10 @@
-//! Completions that ask the program itself, so that they know cameras and topics.
+//! Shell completions. The shell asks this program, so they know cameras and topics.
 //!
 //! `mattebox completions SHELL` prints a script that calls this program with [`VARIABLE`] set and
 //! the words so far.
-use super::help::{self, Length};
+use super::help::{self, HelpLength};
 use crate::{
-    config::{Layer, LettersLayer, Resolved, RunLayer, letters},
+    config::{DeadLettersLayer, Resolved, RunLayer, SettingsLayer, dead_letters},
     output,
 };
 use clap::Arg;
@@ -27,7 +27,8 @@ const VARIABLE: &str = "MATTEBOX_COMPLETE";
 /// How long the Tab key waits for a broker.
 const TAB_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// Settings with few values, or whose values begin in few ways. That each is accepted is tested.
+/// Settings with few values, or with few ways to begin a value. A test checks that each is
+/// accepted.
 const VALUES: &[(&str, &[&str])] = &[
     (
         "background",
@@ -80,7 +81,7 @@ pub(super) fn answer(args: &[OsString]) -> Result<bool, clap::Error> {
         return Ok(false);
     }
     let here = std::env::current_dir().ok();
-    CompleteEnv::with_factory(|| help::command(Length::Long).mut_subcommands(completed))
+    CompleteEnv::with_factory(|| help::command(HelpLength::Long).mut_subcommands(completed))
         .var(VARIABLE)
         .try_complete(args.iter().cloned(), here.as_deref())
 }
@@ -98,8 +99,8 @@ pub(super) fn print_script(shell: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A script that has bash write names of files as words of a command line: it quotes them if it is
-/// told that they are files. Other shells quote by themselves.
+/// Bash quotes file names only if the script says that they are files. Other shells quote by
+/// themselves.
 fn quoting(script: &str) -> String {
     const REPLIES: &str = "    elif [[ $_CLAP_COMPLETE_SPACE == false ]]";
     const LOOK: &str = r#"    fi
@@ -111,7 +112,7 @@ fn quoting(script: &str) -> String {
     script.replacen(REPLIES, LOOK, 1)
 }
 
-/// How the script calls this program: by its name if that is found, else by its path.
+/// The name by which the script calls this program if PATH finds it, else its path.
 fn program() -> String {
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let is_found = std::env::split_paths(&folders).any(|dir| dir.join("mattebox").is_file());
@@ -121,14 +122,14 @@ fn program() -> String {
     })
 }
 
-/// A command whose arguments know their values.
+/// Adds completions to the arguments of a command.
 fn completed(command: clap::Command) -> clap::Command {
     command.mut_args(with_values).mut_subcommands(completed)
 }
 
 fn with_values(arg: Arg) -> Arg {
     let id = arg.get_id().as_str();
-    // clap knows the others by their type, and --from of `dead-letters redrive` is a place.
+    // clap knows the others by their type; --from of `dead-letters redrive` is a PARTITION:OFFSET.
     let has_values = arg.get_value_parser().possible_values().is_some();
     let is_place = arg
         .get_value_names()
@@ -145,15 +146,15 @@ fn with_values(arg: Arg) -> Arg {
     match id {
         "topic" | "results" => arg.add(ArgValueCandidates::new(topics)),
         "camera" | "camera_id" => arg.add(ArgValueCandidates::new(cameras)),
-        "source" => arg.add(ArgValueCompleter::new(Source)),
+        "source" => arg.add(ArgValueCompleter::new(SourceCompleter)),
         _ => arg,
     }
 }
 
 /// Files and folders, and the webcams of this machine.
-struct Source;
+struct SourceCompleter;
 
-impl ValueCompleter for Source {
+impl ValueCompleter for SourceCompleter {
     fn complete(&self, current: &OsStr) -> Vec<CompletionCandidate> {
         let typed = current.to_string_lossy();
         let devices = super::doctor::webcams().into_iter().filter_map(|path| {
@@ -168,10 +169,10 @@ impl ValueCompleter for Source {
     }
 }
 
-/// The topics of the broker that the words so far, the environment or the settings file name.
+/// The topics of the broker. The words so far, the environment or the settings file name it.
 fn topics() -> Vec<CompletionCandidate> {
     let names = || -> Option<Vec<String>> {
-        let broker = letters::settings(&settings::<LettersLayer>(&["--kafka"])?)
+        let broker = dead_letters::settings(&settings::<DeadLettersLayer>(&["--kafka"])?)
             .ok()?
             .broker;
         let admin = client::connect(&broker, TAB_TIMEOUT, &Stop::new()).ok()?;
@@ -206,9 +207,9 @@ fn cameras() -> Vec<CompletionCandidate> {
     names.into_iter().map(CompletionCandidate::new).collect()
 }
 
-/// The settings in force where the key is pressed, with those of the given flags that are typed
+/// The settings in force in the working directory, with those of the given flags that are typed
 /// already.
-fn settings<L: Layer>(flags: &[&str]) -> Option<Resolved<L>> {
+fn settings<L: SettingsLayer>(flags: &[&str]) -> Option<Resolved<L>> {
     let words: Vec<_> = std::env::args().collect();
     let mut typed = Vec::new();
     for flag in flags {
@@ -231,12 +232,12 @@ mod tests {
     use crate::config::worker::WorkerCommand;
     use crate::config::{CameraLayer, RunSettings, WorkerLayer, camera::CameraCommand};
 
-    fn resolved<L: Layer>(args: &[String]) -> Option<Resolved<L>> {
+    fn resolved<L: SettingsLayer>(args: &[String]) -> Option<Resolved<L>> {
         let command = L::augment_args(clap::Command::new(L::COMMAND).no_binary_name(true));
         let matches = command.clone().try_get_matches_from(args).ok()?;
         let given = L::from_arg_matches(&matches).expect("what clap took");
         let resolved = Resolved::new(&given, &matches, &command, None).expect("settings");
-        resolved.check_say().expect("a level and a format");
+        resolved.check_messages().expect("a level and a format");
         Some(resolved)
     }
 
@@ -256,7 +257,7 @@ mod tests {
                 };
                 let flag = format!("--{}={value}", id.replace('_', "-"));
                 let args = [flag.clone()];
-                // Names are kept only of pictures.
+                // Only pictures keep their names.
                 let with_source = [flag.clone(), place.clone()];
                 let run = resolved::<RunLayer>(&with_source);
                 let camera = resolved::<CameraLayer>(&with_source);

@@ -1,24 +1,24 @@
 //! `mattebox config`.
-use super::Settings;
+use super::CommandSettings;
 use crate::config::{
-    CameraLayer, ConfigError, Layer, LettersLayer, Origin, PruneLayer, Resolved, RunLayer,
-    RunSettings, WatchLayer, WorkerLayer, camera::CameraCommand, keep::PruneCommand, letters,
-    watch::ViewCommand, worker::WorkerCommand,
+    CameraLayer, ConfigError, DeadLettersLayer, PruneLayer, Resolved, RunLayer, RunSettings,
+    SettingOrigin, SettingsLayer, ViewLayer, WorkerLayer, camera::CameraCommand, dead_letters,
+    keep::PruneCommand, view::ViewCommand, worker::WorkerCommand,
 };
+use crate::exit::Exit;
 use crate::output;
 use clap::{ArgMatches, Args, Subcommand, parser::ValueSource};
 use comfy_table::{Table, presets};
 use serde_json::json;
-use std::process::ExitCode;
 
 /// Arguments of `mattebox config`: those of `mattebox run`, or another command with its own.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(super) struct ConfigArgs {
     #[command(flatten)]
-    settings: Settings<RunLayer>,
+    settings: CommandSettings<RunLayer>,
     #[command(subcommand)]
-    of: Option<Of>,
+    of: Option<ConfiguredCommand>,
     /// Print as JSON
     #[arg(long, global = true)]
     json: bool,
@@ -26,24 +26,24 @@ pub(super) struct ConfigArgs {
 
 /// The command whose settings are printed.
 #[derive(Debug, Subcommand)]
-enum Of {
-    /// Those of `mattebox run`, as without a command
-    Run(Box<Settings<RunLayer>>),
-    /// Those of `mattebox camera`
-    Camera(Box<Settings<CameraLayer>>),
-    /// Those of `mattebox worker`
-    Worker(Box<Settings<WorkerLayer>>),
-    /// Those of `mattebox view`
-    View(Box<Settings<WatchLayer>>),
-    /// Those of `mattebox prune`
-    Prune(Box<Settings<PruneLayer>>),
-    /// Those of `mattebox dead-letters`
-    DeadLetters(Box<Settings<LettersLayer>>),
+enum ConfiguredCommand {
+    /// Settings of `mattebox run`, the default
+    Run(Box<CommandSettings<RunLayer>>),
+    /// Settings of `mattebox camera`
+    Camera(Box<CommandSettings<CameraLayer>>),
+    /// Settings of `mattebox worker`
+    Worker(Box<CommandSettings<WorkerLayer>>),
+    /// Settings of `mattebox view`
+    View(Box<CommandSettings<ViewLayer>>),
+    /// Settings of `mattebox prune`
+    Prune(Box<CommandSettings<PruneLayer>>),
+    /// Settings of `mattebox dead-letters`
+    DeadLetters(Box<CommandSettings<DeadLettersLayer>>),
 }
 
-pub(super) fn run(args: &ConfigArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &ConfigArgs, matches: &ArgMatches) -> anyhow::Result<Exit> {
     let of_command = matches.subcommand().map_or(matches, |(_, matches)| matches);
-    // A source is only needed to run; everything else is checked as the command itself would.
+    // Only a run needs a source. All other settings are checked as the command checks them.
     let run = |r: &Resolved<RunLayer>| {
         let mut r = r.clone();
         r.layer
@@ -53,47 +53,49 @@ pub(super) fn run(args: &ConfigArgs, matches: &ArgMatches) -> anyhow::Result<Exi
     };
     match &args.of {
         None => print(&args.settings, matches, args.json, run),
-        Some(Of::Run(settings)) => print(settings, of_command, args.json, run),
-        Some(Of::Camera(settings)) => print(settings, of_command, args.json, |r| {
+        Some(ConfiguredCommand::Run(settings)) => print(settings, of_command, args.json, run),
+        Some(ConfiguredCommand::Camera(settings)) => print(settings, of_command, args.json, |r| {
             r.layer
                 .source
                 .as_ref()
                 .map_or(Ok(()), |_| CameraCommand::new(r).map(drop))
         }),
-        Some(Of::Worker(settings)) => print(settings, of_command, args.json, |r| {
+        Some(ConfiguredCommand::Worker(settings)) => print(settings, of_command, args.json, |r| {
             WorkerCommand::new(r).map(drop)
         }),
-        Some(Of::View(settings)) => print(settings, of_command, args.json, |r| {
+        Some(ConfiguredCommand::View(settings)) => print(settings, of_command, args.json, |r| {
             r.layer
                 .results
                 .as_ref()
                 .map_or(Ok(()), |_| ViewCommand::new(r).map(drop))
         }),
-        Some(Of::Prune(settings)) => print(settings, of_command, args.json, |r| {
+        Some(ConfiguredCommand::Prune(settings)) => print(settings, of_command, args.json, |r| {
             let keep = &r.layer.keep;
             match (&keep.keep, &keep.keep_bytes) {
                 (None, None) => Ok(()),
                 _ => PruneCommand::new(r).map(drop),
             }
         }),
-        Some(Of::DeadLetters(settings)) => print(settings, of_command, args.json, |r| {
-            letters::settings(r).map(drop)
-        }),
+        Some(ConfiguredCommand::DeadLetters(settings)) => {
+            print(settings, of_command, args.json, |r| {
+                dead_letters::settings(r).map(drop)
+            })
+        }
     }
 }
 
-fn print<L: Layer>(
-    settings: &Settings<L>,
+fn print<L: SettingsLayer>(
+    settings: &CommandSettings<L>,
     matches: &ArgMatches,
     json: bool,
     check: impl FnOnce(&Resolved<L>) -> Result<(), ConfigError>,
-) -> anyhow::Result<ExitCode> {
+) -> anyhow::Result<Exit> {
     let resolved = settings.resolve(matches)?;
     let named = match &resolved.file {
-        Some(file) if file.is_found => Origin::Default,
+        Some(file) if file.is_found => SettingOrigin::Default,
         _ => origin_of_file(matches),
     };
-    // First of all which file is in force, if any.
+    // The first row is the settings file in force.
     let file = resolved
         .file
         .as_ref()
@@ -131,14 +133,14 @@ fn print<L: Layer>(
         output::print(table)?;
     }
     check(&resolved)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
-/// Who named the settings file.
-fn origin_of_file(matches: &ArgMatches) -> Origin {
+/// Whether a flag or a variable names the settings file.
+fn origin_of_file(matches: &ArgMatches) -> SettingOrigin {
     match matches.value_source("config") {
-        Some(ValueSource::EnvVariable) => Origin::Environment("MATTEBOX_CONFIG".to_owned()),
-        Some(ValueSource::CommandLine) => Origin::Flag,
-        _ => Origin::Default,
+        Some(ValueSource::EnvVariable) => SettingOrigin::Environment("MATTEBOX_CONFIG".to_owned()),
+        Some(ValueSource::CommandLine) => SettingOrigin::Flag,
+        _ => SettingOrigin::Default,
     }
 }

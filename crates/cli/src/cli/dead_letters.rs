@@ -1,7 +1,8 @@
 //! `mattebox dead-letters`.
-use super::{Settings, start_log};
+use super::{CommandSettings, start_log};
+use crate::exit::Exit;
 use crate::{
-    config::{ConfigError, LettersLayer, inputs::Reads, outputs::would_replace},
+    config::{ConfigError, DeadLettersLayer, inputs::InputsBuilder, outputs::would_replace},
     output,
 };
 use anyhow::Context;
@@ -20,49 +21,49 @@ use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    process::ExitCode,
 };
 
-/// What is shown of a value or a message, in characters.
+/// The longest part of a value or message that is shown, in characters.
 const SHORT: usize = 80;
-/// What is looked at of a value that is shown, in bytes.
+/// The part of a value that is read to show it, in bytes.
 const PREVIEW: usize = 400;
 
 /// Arguments of `mattebox dead-letters`.
 #[derive(Debug, Args)]
 pub(super) struct DeadLettersArgs {
     #[command(subcommand)]
-    what: What,
+    what: DeadLettersAction,
 }
 
-/// What is done with them.
+/// The action on dead letters.
 #[derive(Debug, Subcommand)]
-enum What {
-    /// List them, newest last, with sums by reason
+enum DeadLettersAction {
+    /// List dead letters, newest last, with sums by reason
     List(ListArgs),
-    /// Show one: its headers, its sizes, and its value on demand
+    /// Show one dead letter: its headers, its sizes and its value
     Show(ShowArgs),
-    /// Send them to their topic again, each as it was
+    /// Send dead letters to their topic again, unchanged
     ///
-    /// Each is confirmed by the broker before it is counted. How far it went is recorded as the offsets of consumer group
-    /// mattebox-redrive-TOPIC, so that the next time only newer ones are sent; the broker forgets them after offsets.retention.minutes (7 days
-    /// unless it was told otherwise). With --code or --camera nothing is recorded. Letters whose value was left out, or that are from
-    /// another topic, are told and not sent.
+    /// The command counts a record after the broker has confirmed it. It commits its position as
+    /// the offsets of the consumer group mattebox-redrive-TOPIC, so the next redrive sends only
+    /// newer ones; the broker keeps these offsets for offsets.retention.minutes (7 days by
+    /// default). With --code or --camera it commits nothing. It names dead letters whose value was
+    /// left out, or that are from another topic, and does not send them.
     Redrive(RedriveArgs),
 }
 
-/// Which letters are meant.
+/// Selects dead letters.
 #[derive(Debug, Args)]
-struct Choice {
-    /// Only those with this reason code
+struct DeadLetterFilter {
+    /// Only dead letters with this reason code
     #[arg(long, value_name = "CODE")]
     code: Option<String>,
-    /// Only those with this key: a camera's name
+    /// Only dead letters of this camera (their key)
     #[arg(long, value_name = "ID")]
     camera: Option<String>,
 }
 
-impl Choice {
+impl DeadLetterFilter {
     fn takes(&self, found: &FoundDeadLetter) -> bool {
         self.code
             .as_ref()
@@ -77,10 +78,10 @@ impl Choice {
 #[derive(Debug, Args)]
 struct ListArgs {
     #[command(flatten)]
-    settings: Settings<LettersLayer>,
+    settings: CommandSettings<DeadLettersLayer>,
     #[command(flatten)]
-    choice: Choice,
-    /// Only the newest so many
+    choice: DeadLetterFilter,
+    /// Only the newest N
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     /// Print as JSON
@@ -91,11 +92,11 @@ struct ListArgs {
 #[derive(Debug, Args)]
 struct ShowArgs {
     #[command(flatten)]
-    settings: Settings<LettersLayer>,
-    /// Where it lies, as the list tells
+    settings: CommandSettings<DeadLettersLayer>,
+    /// Its position, as in the list
     #[arg(value_name = "PARTITION:OFFSET")]
     place: DeadLetterPosition,
-    /// Write its value to this file, or with - to standard output and nothing else
+    /// Write its value to this file, or, with -, only its value to standard output
     #[arg(long, value_name = "FILE")]
     value: Option<PathBuf>,
     /// Print as JSON
@@ -106,37 +107,37 @@ struct ShowArgs {
 #[derive(Debug, Args)]
 struct RedriveArgs {
     #[command(flatten)]
-    settings: Settings<LettersLayer>,
+    settings: CommandSettings<DeadLettersLayer>,
     #[command(flatten)]
-    choice: Choice,
-    /// Those of this partition from this offset on, even if they were sent before
+    choice: DeadLetterFilter,
+    /// Start in this partition at this offset, even if these dead letters were sent before
     #[arg(long, value_name = "PARTITION:OFFSET")]
     from: Option<DeadLetterPosition>,
-    /// At most so many
+    /// Send at most N
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
-    /// Only say what would be sent
+    /// Only print what would be sent
     #[arg(long)]
     dry_run: bool,
 }
 
-pub(super) fn run(args: &DeadLettersArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &DeadLettersArgs, matches: &ArgMatches) -> anyhow::Result<Exit> {
     let Some((_, matches)) = matches.subcommand() else {
-        return Ok(ExitCode::from(2));
+        return Ok(Exit::Usage);
     };
     let settings = match &args.what {
-        What::List(args) => &args.settings,
-        What::Show(args) => &args.settings,
-        What::Redrive(args) => &args.settings,
+        DeadLettersAction::List(args) => &args.settings,
+        DeadLettersAction::Show(args) => &args.settings,
+        DeadLettersAction::Redrive(args) => &args.settings,
     };
     let resolved = settings.resolve(matches)?;
     start_log(&resolved, &MultiProgress::new())?;
-    let settings = crate::config::letters::settings(&resolved)?;
-    if let What::Show(ShowArgs {
+    let settings = crate::config::dead_letters::settings(&resolved)?;
+    if let DeadLettersAction::Show(ShowArgs {
         value: Some(path), ..
     }) = &args.what
     {
-        let mut reads = Reads::of(&resolved);
+        let mut reads = InputsBuilder::of(&resolved);
         reads.kafka(&resolved.layer.kafka);
         if let Some(input) = reads.done().at(path) {
             return Err(ConfigError::Conflict(format!(
@@ -150,24 +151,24 @@ pub(super) fn run(args: &DeadLettersArgs, matches: &ArgMatches) -> anyhow::Resul
     let done = DeadLetters::open(settings)
         .map_err(Into::into)
         .and_then(|dead| match &args.what {
-            What::List(args) => list(&dead, args),
-            What::Show(args) => show(&dead, args),
-            What::Redrive(args) => redrive(&dead, args),
+            DeadLettersAction::List(args) => list(&dead, args),
+            DeadLettersAction::Show(args) => show(&dead, args),
+            DeadLettersAction::Redrive(args) => redrive(&dead, args),
         });
     done.or_else(|error| match error.downcast::<KafkaError>() {
         Ok(error) => {
             output::fail(&error);
-            Ok(ExitCode::from(error.exit_code()))
+            Ok(Exit::from(&error))
         }
         Err(error) => Err(error),
     })
 }
 
-fn list(dead: &DeadLetters, args: &ListArgs) -> anyhow::Result<ExitCode> {
+fn list(dead: &DeadLetters, args: &ListArgs) -> anyhow::Result<Exit> {
     let (mut rows, mut sums) = (Vec::new(), BTreeMap::<String, u64>::new());
     dead.read(|found| {
         if args.choice.takes(&found) {
-            let row = Row::new(&found);
+            let row = DeadLetterRow::new(&found);
             *sums.entry(row.code.clone()).or_default() += 1;
             rows.push(row);
         }
@@ -175,7 +176,7 @@ fn list(dead: &DeadLetters, args: &ListArgs) -> anyhow::Result<ExitCode> {
     rows.sort_by_key(|row| (row.time_ms, row.place));
     rows.drain(..rows.len() - args.limit.unwrap_or(rows.len()).min(rows.len()));
     if args.json {
-        let rows: Vec<_> = rows.iter().map(Row::json).collect();
+        let rows: Vec<_> = rows.iter().map(DeadLetterRow::json).collect();
         output::print(serde_json::to_string_pretty(&rows)?)?;
     } else if sums.is_empty() {
         output::print(format_args!(
@@ -196,11 +197,11 @@ fn list(dead: &DeadLetters, args: &ListArgs) -> anyhow::Result<ExitCode> {
             .collect();
         output::print(format_args!("{table}\n\n{}", sums.join(", ")))?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
-/// What the list tells of a letter.
-struct Row {
+/// A row of the list.
+struct DeadLetterRow {
     place: DeadLetterPosition,
     time_ms: Option<i64>,
     key: String,
@@ -213,9 +214,9 @@ struct Row {
     offset: Option<i64>,
 }
 
-impl Row {
+impl DeadLetterRow {
     fn new(found: &FoundDeadLetter) -> Self {
-        Row {
+        DeadLetterRow {
             place: found.place(),
             time_ms: found.record.timestamp().to_millis(),
             key: found.key(),
@@ -234,9 +235,16 @@ impl Row {
 
     fn json(&self) -> Value {
         json!({
-            "letter": self.place.to_string(), "timestamp_ms": self.time_ms, "key": self.key, "camera": self.camera().map(|c| c.to_string()),
-            "code": self.code, "message": self.message, "bytes": self.bytes,
-            "topic": self.topic, "partition": self.partition, "offset": self.offset,
+            "letter": self.place.to_string(),
+            "timestamp_ms": self.time_ms,
+            "key": self.key,
+            "camera": self.camera().map(|camera| camera.to_string()),
+            "code": self.code,
+            "message": self.message,
+            "bytes": self.bytes,
+            "topic": self.topic,
+            "partition": self.partition,
+            "offset": self.offset,
         })
     }
 
@@ -266,7 +274,8 @@ fn time(ms: i64) -> String {
     })
 }
 
-/// Text of a record for a terminal: whoever sent it does not get to control the terminal. At most `most` characters.
+/// Text of a record for a terminal, at most `most` characters. Control characters are escaped, so
+/// that a record cannot control the terminal.
 fn plain(text: &str, most: usize) -> String {
     let mut shown = String::new();
     for (n, c) in text.chars().enumerate() {
@@ -283,7 +292,7 @@ fn plain(text: &str, most: usize) -> String {
     shown
 }
 
-fn show(dead: &DeadLetters, args: &ShowArgs) -> anyhow::Result<ExitCode> {
+fn show(dead: &DeadLetters, args: &ShowArgs) -> anyhow::Result<Exit> {
     let found = dead
         .letter(args.place)?
         .with_context(|| format!("there is no letter {} in {}", args.place, dead.topic()))?;
@@ -294,7 +303,7 @@ fn show(dead: &DeadLetters, args: &ShowArgs) -> anyhow::Result<ExitCode> {
             .with_context(|| format!("letter {} has no value", args.place))?;
         if path == Path::new("-") {
             output::print_bytes(value)?;
-            return Ok(ExitCode::SUCCESS);
+            return Ok(Exit::Done);
         }
         write_file(path, value)?;
     }
@@ -312,7 +321,7 @@ fn show(dead: &DeadLetters, args: &ShowArgs) -> anyhow::Result<ExitCode> {
     let beginning =
         value.map(|value| String::from_utf8_lossy(&value[..value.len().min(PREVIEW)]).into_owned());
     if args.json {
-        let mut json = Row::new(&found).json();
+        let mut json = DeadLetterRow::new(&found).json();
         json["headers"] = headers
             .iter()
             .map(|(name, value)| json!({ "name": name, "value": value }))
@@ -320,7 +329,7 @@ fn show(dead: &DeadLetters, args: &ShowArgs) -> anyhow::Result<ExitCode> {
         json["value_begins"] = beginning.into();
         json["obstacle"] = found.obstacle(dead.source()).into();
         output::print(serde_json::to_string_pretty(&json)?)?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::Done);
     }
     let shown =
         |text: Option<&String>| text.map_or("(none)".to_owned(), |text| plain(text, usize::MAX));
@@ -356,10 +365,10 @@ fn show(dead: &DeadLetters, args: &ShowArgs) -> anyhow::Result<ExitCode> {
         ));
     }
     output::print(lines.join("\n"))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
-fn redrive(dead: &DeadLetters, args: &RedriveArgs) -> anyhow::Result<ExitCode> {
+fn redrive(dead: &DeadLetters, args: &RedriveArgs) -> anyhow::Result<Exit> {
     let takes = |found: &FoundDeadLetter| args.choice.takes(found);
     let all = args.choice.code.is_none() && args.choice.camera.is_none();
     let wanted: Option<&dyn Fn(&FoundDeadLetter) -> bool> = if all { None } else { Some(&takes) };
@@ -385,7 +394,7 @@ fn redrive(dead: &DeadLetters, args: &RedriveArgs) -> anyhow::Result<ExitCode> {
     );
     output::print(lines.join("\n"))?;
     done.failure
-        .map_or(Ok(ExitCode::SUCCESS), |failure| Err(failure.into()))
+        .map_or(Ok(Exit::Done), |failure| Err(failure.into()))
 }
 
 #[cfg(test)]

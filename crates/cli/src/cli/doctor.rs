@@ -1,8 +1,12 @@
-//! `mattebox doctor`: looks at this machine, says what to do about what is missing, and what to do
-//! next.
-use super::Settings;
+//! `mattebox doctor`: checks this machine, says how to install what is missing, and suggests
+//! commands.
+use super::CommandSettings;
+use crate::exit::Exit;
 use crate::{
-    config::{ConfigError, LettersLayer, Origin, found::SettingsFile, letters, resolve::check},
+    config::{
+        ConfigError, DeadLettersLayer, SettingOrigin, dead_letters, found::SettingsFile,
+        resolve::check,
+    },
     output,
 };
 use bytesize::ByteSize;
@@ -24,7 +28,6 @@ use std::{
     fmt, fs,
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
-    process::ExitCode,
     thread,
     time::Duration,
 };
@@ -32,16 +35,16 @@ use std::{
 pub(super) const EXAMPLES: &str = "\
 Examples:
   mattebox doctor
-      is everything here that a run needs?
+      check everything that a run needs
   mattebox doctor --kafka broker:9092
-      and can the broker be reached?
+      check the broker, too
   mattebox doctor --out /srv/pictures
-      and has that folder room?";
+      check the space for that folder, too";
 
-/// Ports that the examples use: the live page, and the numbers of `run`, `camera` and `worker`.
+/// Ports that the examples use: the live page, and the metrics of `run`, `camera` and `worker`.
 const PAGE_PORT: u16 = 9480;
 const METRICS_PORTS: [u16; 3] = [9463, 9464, 9465];
-/// With less space or memory than this a run does not come far.
+/// With less disk space or memory than this a run soon fails.
 const LITTLE_SPACE: u64 = 2_000_000_000;
 const NO_SPACE: u64 = 50_000_000;
 const LITTLE_MEMORY: u64 = 300_000_000;
@@ -53,11 +56,11 @@ pub(super) struct DoctorArgs {
     /// The ffmpeg program; ffprobe is expected beside it
     #[arg(long, env = "MATTEBOX_FFMPEG", default_value = "ffmpeg")]
     ffmpeg: PathBuf,
-    /// The folder that results will go to
+    /// The output folder
     #[arg(short, long, env = "OUTPUT_DIR", default_value = "output")]
     out: PathBuf,
     #[command(flatten)]
-    settings: Settings<LettersLayer>,
+    settings: CommandSettings<DeadLettersLayer>,
     /// Print as JSON
     #[arg(long)]
     json: bool,
@@ -67,7 +70,7 @@ pub(super) struct DoctorArgs {
 #[serde(rename_all = "lowercase")]
 enum Verdict {
     Good,
-    /// Works, but something that some people want is not there.
+    /// It works, but an optional part is missing.
     Note,
     Missing,
 }
@@ -96,7 +99,7 @@ impl fmt::Display for Finding {
     }
 }
 
-pub(super) fn run(args: &DoctorArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &DoctorArgs, matches: &ArgMatches) -> anyhow::Result<Exit> {
     let mut findings = vec![
         processor(),
         memory(),
@@ -116,19 +119,15 @@ pub(super) fn run(args: &DoctorArgs, matches: &ArgMatches) -> anyhow::Result<Exi
         lines.push(next_steps(&findings, missing));
         output::print(lines.join("\n"))?;
     }
-    Ok(if missing {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    })
+    Ok(if missing { Exit::Failed } else { Exit::Done })
 }
 
-/// Commands that are ready to be typed, for what was found.
+/// Commands to try next, with the devices and ports of this machine.
 fn next_steps(findings: &[Finding], missing: bool) -> String {
     let verdict = |what: &str| findings.iter().find(|f| f.what == what).map(|f| f.verdict);
     let mut steps: Vec<(String, &str)> = Vec::new();
     if missing {
-        let again = "when what is MISSING is there";
+        let again = "again, once the MISSING parts are there";
         return format!("\nNext:\n  {:<52}  {again}", typed());
     }
     let view = match verdict("page") {
@@ -159,7 +158,7 @@ fn next_steps(findings: &[Finding], missing: bool) -> String {
     if verdict("kafka") == Some(Verdict::Good) {
         steps.push(("mattebox worker".to_owned(), "the frames of the topic"));
     }
-    steps.push(("mattebox run -h".to_owned(), "what else there is"));
+    steps.push(("mattebox run -h".to_owned(), "the common flags"));
     let width = steps.iter().map(|(step, _)| step.len()).max().unwrap_or(0);
     let lines: Vec<_> = steps
         .iter()
@@ -168,7 +167,7 @@ fn next_steps(findings: &[Finding], missing: bool) -> String {
     format!("\nNext:\n{}", lines.join("\n"))
 }
 
-/// The command as it was typed, with its flags, so that it looks at the same things again.
+/// The command as it was typed, with its flags, to run the same checks again.
 fn typed() -> String {
     let mut words = vec!["mattebox".to_owned()];
     let mut is_secret = false;
@@ -214,7 +213,7 @@ fn processor() -> Finding {
     } else {
         (
             Verdict::Note,
-            Some("without AVX2 or NEON it is right but several times slower".to_owned()),
+            Some("without AVX2 or NEON results are the same, but several times slower".to_owned()),
         )
     };
     finding(
@@ -225,17 +224,14 @@ fn processor() -> Finding {
     )
 }
 
-/// Runs the built-in network once: that shows more than its presence.
+/// Runs the built-in network once, which proves more than its presence.
 fn network() -> Finding {
-    let run = || -> Result<String, String> {
-        let model = ModelRegistry::default()
-            .get(&ModelChoice::General)
-            .map_err(|e| e.to_string())?;
+    let run = || -> anyhow::Result<String> {
+        let model = ModelRegistry::default().get(&ModelChoice::General)?;
         let simd = SimdLevel::best();
-        let network = model.network(simd).map_err(|e| e.to_string())?;
+        let network = model.network(simd)?;
         let (width, height) = (network.width(), network.height());
-        let mut segmenter =
-            Segmenter::with_network(network, MatteMode::Soft, simd).map_err(|e| e.to_string())?;
+        let mut segmenter = Segmenter::with_network(network, MatteMode::Soft, simd)?;
         segmenter.segment(
             &image::RgbImage::new(64, 64),
             Timestamp(0),
@@ -251,7 +247,7 @@ fn network() -> Finding {
         Err(e) => finding(
             "network",
             Verdict::Missing,
-            e,
+            e.to_string(),
             Some("build again: make model && make".to_owned()),
         ),
     }
@@ -264,7 +260,7 @@ fn video_tools(args: &DoctorArgs) -> Finding {
     }
 }
 
-/// Which settings file is in force here.
+/// The settings file in force.
 fn settings(args: &DoctorArgs) -> Finding {
     let Some(file) = SettingsFile::choose(args.settings.config.as_deref()) else {
         return finding("settings", Verdict::Good, "no settings file", None);
@@ -275,7 +271,7 @@ fn settings(args: &DoctorArgs) -> Finding {
     }
 }
 
-/// The nearest folder that is there: the rest would be made.
+/// The nearest folder that exists; a run creates the rest.
 fn nearest(out: &Path) -> PathBuf {
     let absolute = std::path::absolute(out).unwrap_or_else(|_| out.to_owned());
     let place = absolute.ancestors().find(|path| path.exists());
@@ -337,7 +333,7 @@ fn space(_: &Path) -> Option<Finding> {
     None
 }
 
-/// What this process may still take: of the machine's memory, and of its control group's.
+/// The free memory of the machine, or of the control group if that is less.
 fn memory() -> Finding {
     let read = |path: &str| fs::read_to_string(path).ok();
     let available = read("/proc/meminfo").and_then(|text| {
@@ -367,7 +363,7 @@ fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 
-/// The next port behind that of the page that nothing listens on.
+/// The next free port after that of the page.
 fn free_port() -> u16 {
     let mut others = PAGE_PORT + 1..PAGE_PORT + 100;
     others.find(|port| is_free(*port)).unwrap_or(PAGE_PORT)
@@ -418,18 +414,18 @@ fn kafka(args: &DoctorArgs, matches: &ArgMatches) -> Option<Finding> {
         Some(finding("kafka", Verdict::Missing, problem, to_do))
     };
     let resolved = match args.settings.resolve(matches) {
-        Ok(resolved) if resolved.origins.of("kafka") == Origin::Default => return None,
+        Ok(resolved) if resolved.origins.of("kafka") == SettingOrigin::Default => return None,
         Ok(resolved) => resolved,
-        // It is told of the settings.
+        // The check of the settings file reports it.
         Err(ConfigError::Parse { .. } | ConfigError::Read { .. }) => return None,
         Err(e) => return missing(e.to_string(), None),
     };
-    let settings = match letters::settings(&resolved) {
+    let settings = match dead_letters::settings(&resolved) {
         Ok(settings) => settings,
         Err(e) => return missing(e.to_string(), None),
     };
     let timeout = match resolved.origins.of("connect_timeout") {
-        Origin::Default => BROKER_TIMEOUT,
+        SettingOrigin::Default => BROKER_TIMEOUT,
         _ => settings.connect_timeout,
     };
     let broker = settings.broker;
@@ -483,7 +479,7 @@ fn devices() -> Finding {
             "cameras",
             Verdict::Note,
             "no camera device here",
-            Some("files and network streams work without".to_owned()),
+            Some("files and network streams need none".to_owned()),
         ),
         found => finding("cameras", Verdict::Good, found.join(", "), None),
     }

@@ -1,7 +1,7 @@
 //! `mattebox eval`: measures a matte against the true one.
 use crate::{
-    config::{ConfigError, inputs::Reads, outputs::would_replace},
-    eval::{self, Progress},
+    config::{ConfigError, inputs::InputsBuilder, outputs::would_replace},
+    eval::{self, EvalProgress},
     output,
 };
 use anyhow::{Context, Result};
@@ -16,14 +16,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often progress is told where there is no terminal to draw on.
+/// The time between two lines of progress without a terminal.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
 
-/// Measure a matte against the true one: IoU, MAD, MSE, Grad, Conn, dtSSD and, if asked for,
+/// Measure a matte against the true one: IoU, MAD, MSE, Grad, Conn, dtSSD and, with --static,
 /// Static.
 ///
-/// Both may be a video, a folder of pictures (paired in the order of their names) or a single picture. A picture or video with an
-/// alpha channel gives that channel, another its gray value. Both must have the same size and the same number of frames.
+/// Each may be a video, a folder of pictures (paired in the order of their names) or a single
+/// picture. The matte is the alpha channel of a picture or video, or its gray value if it has none.
+/// Both must have the same size and the same number of frames.
 #[derive(Debug, Args)]
 pub(super) struct EvalArgs {
     /// The predicted alpha: what `mattebox run --alpha-out` or `--background transparent` wrote
@@ -42,7 +43,7 @@ pub(super) struct EvalArgs {
     #[arg(long = "static")]
     with_static: bool,
 
-    /// What the worst frames are chosen by: iou, mad, mse, grad, conn, dtssd or static
+    /// Metric that chooses the worst frames: iou, mad, mse, grad, conn, dtssd or static
     #[arg(
         long,
         value_name = "METRIC",
@@ -51,15 +52,15 @@ pub(super) struct EvalArgs {
     )]
     by: Metric,
 
-    /// Write every frame's figures to a file, as CSV or JSON by its extension
+    /// Write the metrics of every frame to this file, .csv or .json
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    per_frame: Option<PerFrame>,
+    per_frame: Option<PerFrameFile>,
 
     /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
 
-    /// The FFmpeg program that reads videos; ffprobe must lie beside it
+    /// The FFmpeg program that reads videos; ffprobe must be in the same folder
     #[arg(
         long,
         value_name = "PROGRAM",
@@ -74,21 +75,21 @@ pub(super) struct EvalArgs {
 /// # Errors
 /// If an input cannot be read, the inputs do not fit together, or a result cannot be written.
 pub(super) fn run(args: &EvalArgs) -> Result<()> {
-    if let Some(PerFrame { path, .. }) = &args.per_frame {
+    if let Some(PerFrameFile { path, .. }) = &args.per_frame {
         check_output(args, path)?;
     }
-    let mut progress = Reporter::new();
+    let mut progress = EvalReporter::new();
     let mut report = eval::evaluate(&args.predicted, &args.truth, &args.ffmpeg, &mut |at| {
         progress.show(at)
     })?;
     progress.bar.finish_and_clear();
     report.with_static = args.with_static || args.by == Metric::Static;
-    if let Some(PerFrame { path, layout }) = &args.per_frame {
+    if let Some(PerFrameFile { path, layout }) = &args.per_frame {
         let text = match layout {
-            Layout::Csv => report.frames_to_csv(),
-            Layout::Json => pretty(&report.frames_to_json())?,
+            PerFrameFormat::Csv => report.frames_to_csv(),
+            PerFrameFormat::Json => pretty(&report.frames_to_json())?,
         };
-        write_file(path, text.as_bytes()).context("the figures of each frame")?;
+        write_file(path, text.as_bytes()).context("the metrics of each frame")?;
     }
     let text = if args.json {
         pretty(&report.to_json(args.by, args.worst))?
@@ -98,30 +99,35 @@ pub(super) fn run(args: &EvalArgs) -> Result<()> {
     Ok(output::print_bytes(text.as_bytes())?)
 }
 
-/// The file with every frame's figures.
+/// The file with the metrics of every frame.
 #[derive(Debug, Clone)]
-struct PerFrame {
+struct PerFrameFile {
     path: PathBuf,
-    layout: Layout,
+    layout: PerFrameFormat,
 }
 
 #[derive(Debug, Clone)]
-enum Layout {
+enum PerFrameFormat {
     Csv,
     Json,
 }
 
-impl FromStr for PerFrame {
-    type Err = &'static str;
+/// The name of the file has neither of the known extensions.
+#[derive(Debug, thiserror::Error)]
+#[error("the name must end in .csv or .json")]
+struct UnknownExtension;
+
+impl FromStr for PerFrameFile {
+    type Err = UnknownExtension;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         let path = PathBuf::from(name);
         let layout = match path.extension().and_then(|extension| extension.to_str()) {
-            Some("csv") => Layout::Csv,
-            Some("json") => Layout::Json,
-            _ => return Err("the name must end in .csv or .json"),
+            Some("csv") => PerFrameFormat::Csv,
+            Some("json") => PerFrameFormat::Json,
+            _ => return Err(UnknownExtension),
         };
-        Ok(PerFrame { path, layout })
+        Ok(PerFrameFile { path, layout })
     }
 }
 
@@ -129,9 +135,9 @@ fn pretty(value: &serde_json::Value) -> Result<String> {
     Ok(serde_json::to_string_pretty(value)? + "\n")
 }
 
-/// Refuses to write over what is measured.
+/// Refuses an output that would replace an input.
 fn check_output(args: &EvalArgs, path: &Path) -> Result<(), ConfigError> {
-    let mut reads = Reads::default();
+    let mut reads = InputsBuilder::default();
     for (what, input) in [
         ("the predicted alpha", &args.predicted),
         ("the true alpha", &args.truth),
@@ -149,21 +155,21 @@ fn check_output(args: &EvalArgs, path: &Path) -> Result<(), ConfigError> {
 }
 
 /// A bar on a terminal, a line every few seconds elsewhere.
-struct Reporter {
+struct EvalReporter {
     bar: ProgressBar,
     last_line: Instant,
 }
 
-impl Reporter {
+impl EvalReporter {
     fn new() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        Reporter {
+        EvalReporter {
             bar,
             last_line: Instant::now(),
         }
     }
 
-    fn show(&mut self, at: Progress) {
+    fn show(&mut self, at: EvalProgress) {
         if self.bar.is_hidden() {
             if self.last_line.elapsed() >= REPORT_EVERY {
                 self.last_line = Instant::now();

@@ -1,13 +1,14 @@
-//! The command line as it is shown: `-h` has a line for each flag that is often needed, `--help`
-//! has all flags with their defaults.
+//! The help texts: `-h` has a line for each common flag, `--help` has all flags with their
+//! defaults.
 //!
-//! The texts of `--help` stand beside the settings (`config::layer`), the defaults in
+//! The texts of `--help` are those of the settings (`config::layer`), the defaults those of
 //! `defaults.toml`.
 use super::Cli;
 use crate::config::{
-    CameraLayer, Layer, LettersLayer, PruneLayer, RunLayer, WatchLayer, WorkerLayer, layer::key_of,
-    number, resolve::defaults,
+    CameraLayer, DeadLettersLayer, PruneLayer, RunLayer, SettingsLayer, ViewLayer, WorkerLayer,
+    layer::key_of, number, resolve::defaults,
 };
+use crate::exit::Exit;
 use clap::{Arg, Command, CommandFactory, builder::StyledStr, builder::ValueHint};
 use std::any::TypeId;
 use toml::Table;
@@ -18,33 +19,15 @@ Live video background removal: finds the people in each frame and puts a
 background of your choice behind them.
 
 Start here:
-  mattebox doctor                            is everything here that it needs?
+  mattebox doctor                            check this machine
   mattebox run clip.mp4                      pictures in output/cam01/
   mattebox run 0 -b blur --out none --view   the webcam, live in your browser
   mattebox run photos/ -b transparent        a folder of pictures, cut out
   mattebox worker --kafka broker:9092        frames of a Kafka topic
 
-`mattebox COMMAND -h` lists the flags that are often needed, --help all of them.";
+`mattebox COMMAND -h` lists the common flags, --help all of them.";
 
-/// What the exit codes mean, and what manual pages say besides.
-pub(super) const EXIT_CODES: &[(u8, &str, &str)] = &[
-    (0, "done", ""),
-    (
-        1,
-        "failed",
-        ": a frame, a file or an output; standard error says which",
-    ),
-    (2, "wrong usage or settings", ": another try gives the same"),
-    (
-        3,
-        "a camera, server or broker could not be reached in time",
-        "",
-    ),
-    (4, "done, but frames were lost before they arrived", ""),
-    (130, "stopped by Ctrl-C or a signal", ""),
-];
-
-/// Where more is written.
+/// The link to the documentation.
 pub(super) const DOCUMENTATION: &str = concat!(
     "Documentation: ",
     env!("CARGO_PKG_REPOSITORY"),
@@ -53,8 +36,8 @@ pub(super) const DOCUMENTATION: &str = concat!(
 
 /// Below the commands of `mattebox --help`.
 fn end() -> String {
-    let codes = EXIT_CODES.iter();
-    let codes = codes.map(|(code, meaning, _)| format!("  {code:>3}  {meaning}\n"));
+    let codes = Exit::ALL.into_iter();
+    let codes = codes.map(|exit| format!("  {:>3}  {}\n", exit.number(), exit.meaning()));
     format!(
         "Exit codes:\n{}\n{DOCUMENTATION}",
         codes.collect::<String>()
@@ -62,18 +45,18 @@ fn end() -> String {
 }
 
 /// A flag by its id, and its line in `-h`.
-type Line = (&'static str, &'static str);
+type HelpLine = (&'static str, &'static str);
 
-const WITH_STATS: Line = ("verbose", "Say more, and --stats at the end");
+const WITH_STATS: HelpLine = ("verbose", "Log at level debug, and --stats at the end");
 
-const MADE: &[Line] = &[
+const MADE: &[HelpLine] = &[
     ("background", "colour, blur, transparent, image:FILE"),
     ("matte", "soft, hard, fine or fine:always"),
     ("people", "all, nearest, or a number from 1 to 9"),
     ("threads", "Threads that work on frames"),
 ];
 
-const RUN: &[Line] = &[
+const RUN: &[HelpLine] = &[
     WITH_STATS,
     (
         "source",
@@ -81,24 +64,24 @@ const RUN: &[Line] = &[
     ),
     ("out", "Folder, video file, URL, - or none"),
     ("format", "png, jpg or webp"),
-    ("fps", "Take so many frames per second"),
+    ("fps", "Frames per second to take from the source"),
     ("max_width", "Shrink wider pictures to this width"),
     ("repeat", "Start the source again when it ends"),
     ("start", "Skip the beginning: 90, 1m30s, 00:01:30"),
     ("duration", "Stop after this much of the source"),
-    ("frames", "Stop after so many frames of each source"),
+    ("frames", "Stop after N frames of each source"),
     ("realtime", "Read a file at its own speed"),
     ("view", "Serve a live page [default: 127.0.0.1:9480]"),
 ];
 
-const CAMERA: &[Line] = &[
+const CAMERA: &[HelpLine] = &[
     WITH_STATS,
     (
         "source",
         "File, URL, webcam number, folder, or - (NAME=SOURCE for several)",
     ),
     ("camera_id", "Name of the camera"),
-    ("fps", "Take so many frames per second"),
+    ("fps", "Frames per second to take from the source"),
     ("max_width", "Shrink wider pictures to this width"),
     ("once", "Stop when the source ends"),
     ("kafka", "The broker"),
@@ -106,7 +89,7 @@ const CAMERA: &[Line] = &[
     ("metrics", "Serve /metrics and /healthz here"),
 ];
 
-const WORKER: &[Line] = &[
+const WORKER: &[HelpLine] = &[
     WITH_STATS,
     ("out", "Folder, or topic:NAME"),
     ("format", "png, jpg or webp"),
@@ -121,105 +104,104 @@ const WORKER: &[Line] = &[
     ("metrics", "Serve /metrics and /healthz here"),
 ];
 
-const VIEW: &[Line] = &[
+const VIEW: &[HelpLine] = &[
     (
         "results",
         "The topic that `mattebox worker --out topic:TOPIC` writes",
     ),
-    ("view", "Where the page is [default: 127.0.0.1:9480]"),
+    ("view", "Address of the page [default: 127.0.0.1:9480]"),
     ("token", "Password for the page"),
     ("kafka", "The broker"),
 ];
 
-const PRUNE: &[Line] = &[
-    ("out", "The folder that pictures were written to"),
+const PRUNE: &[HelpLine] = &[
+    ("out", "The output folder"),
     ("keep", "Remove files older than this: 7d, 12h"),
     ("keep_bytes", "Remove the oldest above this: 50GB"),
-    ("dry_run", "Only say what would be removed"),
-    ("every", "Go on, with a round after each such time"),
+    ("dry_run", "Only print what would be removed"),
+    ("every", "Repeat after each such time"),
 ];
 
-const LETTERS: &[Line] = &[
+const LETTERS: &[HelpLine] = &[
     ("code", "Only those with this reason code"),
     ("camera", "Only those of this camera"),
-    ("limit", "At most so many"),
-    (
-        "place",
-        "Where it lies, as `mattebox dead-letters list` tells",
-    ),
+    ("limit", "At most N"),
+    ("place", "Its position, as in `mattebox dead-letters list`"),
     ("value", "Write its value to this file, or - (stdout)"),
-    ("from", "From this one on, even if sent before"),
-    ("dry_run", "Only say what would be sent"),
+    ("from", "Start here, even if sent before"),
+    ("dry_run", "Only print what would be sent"),
     ("json", "Print as JSON"),
     ("kafka", "The broker"),
     ("topic", "The topic of the frames"),
 ];
 
-const CONFIG: &[Line] = &[("json", "Print as JSON")];
+const CONFIG: &[HelpLine] = &[("json", "Print as JSON")];
 
-const DOCTOR: &[Line] = &[
-    ("out", "The folder that results will go to"),
+const DOCTOR: &[HelpLine] = &[
+    ("out", "The output folder"),
     ("ffmpeg", "The ffmpeg program"),
     ("kafka", "Check this broker, too"),
     ("json", "Print as JSON"),
 ];
 
-/// Of every command that has them.
-const ALL: &[Line] = &[
+/// The flags of every command with settings.
+const ALL: &[HelpLine] = &[
     ("config", "Settings file [default: mattebox.toml]"),
-    ("verbose", "Say more: the log at level debug"),
+    ("verbose", "Log at level debug"),
     ("json", "Print the final summary as JSON"),
     ("stats", "At the end, print counts and costs"),
     ("help", "Print this (--help: all flags)"),
 ];
 
-/// What is left for a line on 80 columns, beside the longest flag.
+/// The room for a line on 80 columns, beside the longest flag.
 const SHORT_WIDTH: usize = 52;
 
 /// Below the flags of a command with settings, in `--help`.
 const VALUES: &str = "\
 TIME is in seconds (90) or has units (1m30s, 250ms, 7d); SIZE has units (50GB, 500MiB).
-A flag wins over its variable, that over the settings file, that over the default.
-`mattebox config COMMAND` prints what is in force and where it comes from.";
+A flag wins over its variable, a variable over the settings file, the file over the default.
+`mattebox config COMMAND` prints the settings in force and where each comes from.";
 
-/// How a command is shown.
+/// The length of a help text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Length {
+pub(super) enum HelpLength {
     /// `-h`
     Short,
     /// `--help`
     Long,
 }
 
-/// The command line's definition. Its help tells the names of variables, and not their values: some
-/// are passwords.
-pub(super) fn command(length: Length) -> Command {
+/// The definition of the command line. Its help has the names of variables without their values:
+/// some are passwords.
+pub(super) fn command(length: HelpLength) -> Command {
     let command = Cli::command().after_help(end()).help_template(format!(
         "{START}\n\nUsage: mattebox COMMAND [ARGUMENTS]\n\n{{all-args}}{{after-help}}"
     ));
     command.mut_subcommands(|sub| shown(sub, length))
 }
 
-fn shown(command: Command, length: Length) -> Command {
+fn shown(command: Command, length: HelpLength) -> Command {
     let defaults = match command.get_name() {
         "run" => settings::<RunLayer>(Some(&[RUN, MADE])),
         "camera" => settings::<CameraLayer>(Some(&[CAMERA])),
         "worker" => settings::<WorkerLayer>(Some(&[WORKER, MADE])),
-        "view" => settings::<WatchLayer>(Some(&[VIEW])),
+        "view" => settings::<ViewLayer>(Some(&[VIEW])),
         "prune" => settings::<PruneLayer>(Some(&[PRUNE])),
-        "list" | "show" | "redrive" | "dead-letters" => settings::<LettersLayer>(Some(&[LETTERS])),
-        // It asks only a broker that is named, and not for two minutes.
+        "list" | "show" | "redrive" | "dead-letters" => {
+            settings::<DeadLettersLayer>(Some(&[LETTERS]))
+        }
+        // doctor asks a broker only if a setting names one, and with a short limit.
         "doctor" => (Table::new(), Some(&[DOCTOR][..])),
         "config" => settings::<RunLayer>(Some(&[CONFIG])),
         _ => (Table::new(), None),
     };
     let (defaults, lines) = defaults;
     let command = match (length, defaults.is_empty(), command.get_after_help()) {
-        (Length::Long, false, Some(examples)) => {
+        (HelpLength::Long, false, Some(examples)) => {
             let both = format!("{examples}\n\n{VALUES}");
             command.after_help(both)
         }
-        (Length::Long, false, None) => command.after_help(VALUES),
+        (HelpLength::Long, false, None) => command.after_help(VALUES),
         _ => command,
     };
     command
@@ -227,18 +209,18 @@ fn shown(command: Command, length: Length) -> Command {
             let arg = typed(arg.hide_env_values(true));
             let arg = with_default(arg, &defaults);
             match (length, lines) {
-                (Length::Short, Some(lines)) => short(arg, lines),
-                (Length::Short, None) => arg.hide_env(true),
-                (Length::Long, _) => arg,
+                (HelpLength::Short, Some(lines)) => short(arg, lines),
+                (HelpLength::Short, None) => arg.hide_env(true),
+                (HelpLength::Long, _) => arg,
             }
         })
         .mut_subcommands(|sub| shown(sub, length))
 }
 
-/// The defaults of a command, and the lines that `-h` has of it.
-fn settings<L: Layer>(
-    lines: Option<&'static [&'static [Line]]>,
-) -> (Table, Option<&'static [&'static [Line]]>) {
+/// The defaults of a command, and its lines in `-h`.
+fn settings<L: SettingsLayer>(
+    lines: Option<&'static [&'static [HelpLine]]>,
+) -> (Table, Option<&'static [&'static [HelpLine]]>) {
     (defaults::<L>().unwrap_or_default(), lines)
 }
 
@@ -287,7 +269,7 @@ fn default_of(arg: &Arg, defaults: &Table) -> Option<String> {
 }
 
 /// The argument as `-h` has it: one line, or none.
-fn short(arg: Arg, lines: &[&[Line]]) -> Arg {
+fn short(arg: Arg, lines: &[&[HelpLine]]) -> Arg {
     let id = arg.get_id().as_str();
     let line = lines
         .iter()
@@ -314,13 +296,13 @@ fn short(arg: Arg, lines: &[&[Line]]) -> Arg {
 mod tests {
     use super::*;
 
-    fn help_of(name: &str, length: Length) -> String {
+    fn help_of(name: &str, length: HelpLength) -> String {
         let mut command = command(length).term_width(80);
         command.build();
         let sub = command.find_subcommand_mut(name).expect("such a command");
         match length {
-            Length::Short => sub.render_help().to_string(),
-            Length::Long => sub.render_long_help().to_string(),
+            HelpLength::Short => sub.render_help().to_string(),
+            HelpLength::Long => sub.render_long_help().to_string(),
         }
     }
 
@@ -334,7 +316,7 @@ mod tests {
             ("doctor", &[DOCTOR]),
             ("prune", &[PRUNE]),
         ] {
-            let help = help_of(name, Length::Short);
+            let help = help_of(name, HelpLength::Short);
             for (id, line) in lines.iter().copied().flatten() {
                 assert!(
                     help.contains(line),
@@ -359,11 +341,11 @@ mod tests {
             ("run", defaults::<RunLayer>()),
             ("camera", defaults::<CameraLayer>()),
             ("worker", defaults::<WorkerLayer>()),
-            ("view", defaults::<WatchLayer>()),
+            ("view", defaults::<ViewLayer>()),
             ("prune", defaults::<PruneLayer>()),
         ];
         for (name, defaults) in of {
-            let help = help_of(name, Length::Long);
+            let help = help_of(name, HelpLength::Long);
             let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
             for (key, value) in defaults.expect("the defaults are settings") {
                 let default = format!("[default: {}]", value.to_string().trim_matches('"'));

@@ -1,5 +1,6 @@
-//! The manual pages: what `--help` says, and the sections that readers of manual pages look for.
-use super::help::{self, Length};
+//! The manual pages: the text of `--help`, with the usual sections of manual pages.
+use super::help::{self, HelpLength};
+use crate::exit::Exit;
 use clap::{Arg, Command};
 use clap_mangen::{
     Man,
@@ -53,7 +54,7 @@ fn all() -> Vec<Command> {
         all.push(command.clone());
         command.get_subcommands().for_each(|sub| add(sub, all));
     }
-    let mut root = help::command(Length::Long).disable_help_subcommand(true);
+    let mut root = help::command(HelpLength::Long).disable_help_subcommand(true);
     root.build();
     let mut all = Vec::new();
     add(&root, &mut all);
@@ -141,8 +142,9 @@ fn page(command: &Command) -> io::Result<Vec<u8>> {
             .for_each(|(name, what)| tagged(roff, name, what));
     })?;
     section("EXIT STATUS", &mut page, |roff| {
-        for (code, meaning, more) in help::EXIT_CODES {
-            tagged(roff, &code.to_string(), &format!("{meaning}{more}"));
+        for exit in Exit::ALL {
+            let text = format!("{}{}", exit.meaning(), exit.details());
+            tagged(roff, &exit.number().to_string(), &text);
         }
     })?;
     section("SEE ALSO", &mut page, |roff| {
@@ -176,7 +178,7 @@ fn examples_and_notes(text: &str) -> (Vec<&str>, Vec<&str>) {
     (examples, notes)
 }
 
-/// What a variable is for: the flag that it stands for.
+/// The description of a variable: its flag.
 fn variable(arg: &Arg) -> String {
     match arg.get_long() {
         Some(long) => format!("Stands for --{long}."),

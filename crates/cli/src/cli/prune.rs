@@ -1,8 +1,9 @@
 //! `mattebox prune`.
-use super::{Form, Settings, conclude, serve, start_log};
+use super::{CommandSettings, SummaryForm, conclude, serve, start_log};
+use crate::exit::Exit;
 use crate::{
     config::{PruneLayer, keep::PruneCommand},
-    output::Sums,
+    output::CommandSummary,
     retention::{self, RetentionCounters, Rounds, time},
     signals,
 };
@@ -14,14 +15,14 @@ use mattebox_store::{
     retention::{PruneRound, RetentionError},
 };
 use serde::Serialize;
-use std::{fmt, process::ExitCode, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
   mattebox prune output --keep 7d --dry-run
-      what would go: files, bytes and times of each camera
+      print what would be removed: files, bytes and times of each camera
   mattebox prune output --keep 7d
-      remove what is older, once
+      remove older files once
   mattebox prune output --keep-bytes 50GB --every 10m
       keep the folder of a Spark job below 50 GB, until stopped
   mattebox prune day --keep 48h
@@ -34,13 +35,13 @@ with --keep and --keep-bytes.";
 #[derive(Debug, Args)]
 pub(super) struct PruneArgs {
     #[command(flatten)]
-    settings: Settings<PruneLayer>,
+    settings: CommandSettings<PruneLayer>,
     /// Print the final summary as JSON on standard output
     #[arg(long)]
     json: bool,
 }
 
-pub(super) fn run(args: &PruneArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &PruneArgs, matches: &ArgMatches) -> anyhow::Result<Exit> {
     let resolved = args.settings.resolve(matches)?;
     start_log(&resolved, &MultiProgress::new())?;
     let PruneCommand {
@@ -57,18 +58,21 @@ pub(super) fn run(args: &PruneArgs, matches: &ArgMatches) -> anyhow::Result<Exit
         .map(|address| serve(address, Arc::new(retention::monitor(&counters))))
         .transpose()?;
     if keeping.retention == Retention::default() {
-        tracing::info!("retention: it is off, every file stays");
+        tracing::info!("retention: off, every file stays");
         while !stop.wait(Duration::MAX) {}
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::Done);
     }
     let mut rounds = Rounds::new(keeping, dry_run, counters);
     let first = match rounds.round(&stop) {
-        // With --every the writer may come later.
+        // With --every the first output may come later.
         Err(RetentionError::NoOutput {
             is_empty: true,
             folder,
         }) if every.is_some() => {
-            tracing::info!("retention: nothing is in {} yet: waiting", folder.display());
+            tracing::info!(
+                "retention: {} is empty, waiting for files",
+                folder.display()
+            );
             Ok(vec![])
         }
         first => first,
@@ -78,33 +82,30 @@ pub(super) fn run(args: &PruneArgs, matches: &ArgMatches) -> anyhow::Result<Exit
         && !stop.wait(every)
     {
         rounds.go_on(Some(every), &stop);
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::Done);
     }
-    let report = first.map(|rounds| Report::new(&rounds, dry_run));
-    let form = if args.json { Form::Json } else { Form::Short };
-    conclude(report, form, Report::exit_code, exit_code)
+    let report = first.map(|rounds| PruneReport::new(&rounds, dry_run));
+    let form = if args.json {
+        SummaryForm::Json
+    } else {
+        SummaryForm::Short
+    };
+    conclude(report, form, PruneReport::exit)
 }
 
-fn exit_code(error: &RetentionError) -> u8 {
-    match error {
-        RetentionError::NoOutput { .. } => 2,
-        RetentionError::Store(_) => 1,
-    }
-}
-
-/// What a round did, or would do.
+/// The summary of a round.
 #[derive(Debug, Serialize)]
-struct Report {
+struct PruneReport {
     dry_run: bool,
     files: u64,
     bytes: u64,
     bytes_left: u64,
     failed: u64,
-    cameras: Vec<OfCamera>,
+    cameras: Vec<PrunedCamera>,
 }
 
 #[derive(Debug, Serialize)]
-struct OfCamera {
+struct PrunedCamera {
     camera: String,
     files: u64,
     bytes: u64,
@@ -112,19 +113,19 @@ struct OfCamera {
     newest: String,
 }
 
-impl Sums for Report {}
+impl CommandSummary for PruneReport {}
 
-impl Report {
+impl PruneReport {
     fn new(rounds: &[PruneRound], dry_run: bool) -> Self {
         let removed = rounds.iter().flat_map(|round| &round.removed);
-        Report {
+        PruneReport {
             dry_run,
             files: rounds.iter().map(PruneRound::files).sum(),
             bytes: rounds.iter().map(PruneRound::bytes).sum(),
             bytes_left: rounds.iter().map(|round| round.bytes_left).sum(),
             failed: rounds.iter().map(|round| round.failed).sum(),
             cameras: removed
-                .map(|(camera, removed)| OfCamera {
+                .map(|(camera, removed)| PrunedCamera {
                     camera: camera.clone(),
                     files: removed.files,
                     bytes: removed.bytes,
@@ -135,15 +136,18 @@ impl Report {
         }
     }
 
-    fn exit_code(&self) -> u8 {
-        u8::from(self.failed > 0)
+    fn exit(&self) -> Exit {
+        match self.failed {
+            0 => Exit::Done,
+            _ => Exit::Failed,
+        }
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for PruneReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for camera in &self.cameras {
-            let OfCamera {
+            let PrunedCamera {
                 camera,
                 files,
                 bytes,

@@ -1,8 +1,8 @@
-//! `docs/ref/settings.md`, written from the command line's own definition so that the two cannot drift apart.
+//! `docs/ref/settings.md`, generated from the definition of the command line.
 use super::Cli;
 use crate::config::{
-    CameraLayer, Layer, LettersLayer, PruneLayer, RunLayer, WatchLayer, WorkerLayer, layer::key_of,
-    resolve::defaults, trust,
+    CameraLayer, DeadLettersLayer, PruneLayer, RunLayer, SettingsLayer, ViewLayer, WorkerLayer,
+    layer::key_of, resolve::defaults, trust,
 };
 use clap::CommandFactory;
 use std::fmt::Write;
@@ -10,20 +10,24 @@ use std::fmt::Write;
 const HEAD: &str = "\
 # Settings
 
-Flags win over environment variables, those over the settings file, that over the defaults. The settings file is `mattebox.toml` in the working directory, or what
-`--config` names; its keys are in the last column. A key holds for every command that has it; one in a section with the name of a command, such as `[camera]`, is for that
-command alone, and wins. An unknown key is an error. `mattebox config [COMMAND]` prints which file is in force, and every setting with the place that it came from; a
-command that runs names its file in its first line.
+Flags win over environment variables, environment variables over the settings file, and the
+settings file over the defaults. The settings file is `mattebox.toml` in the working directory, or
+the file that `--config` names; its keys are in the last column. A key holds for every command that
+has it. A key in a section with the name of a command, such as `[camera]`, holds for that command
+alone, and wins. An unknown key is an error. `mattebox config [COMMAND]` prints which file is in
+force and where each setting comes from; a command that runs names its file in its first line.
 
-Times are written as seconds (`90`), with units (`1m30s`, `250ms`) or as `HH:MM:SS`. Switches take `true` or `false`; the bare flag means `true`.
+Write times as seconds (`90`), with units (`1m30s`, `250ms`) or as `HH:MM:SS`. Switches take `true`
+or `false`; the bare flag means `true`.
 ";
 
 const FOUND: &str = "\
-# What a found file may not say
+# Settings that a found file may not hold
 
-`mattebox.toml` in the working directory is read without being named, and it may have come with somebody else's clips. So in that file these settings are an error
-(exit code 2); they count from a file that `--config` or `MATTEBOX_CONFIG` names, from other variables, and from flags. A file that belongs to another user, or that
-every user can write to, is refused as a whole.
+mattebox reads `mattebox.toml` in the working directory even if no flag names it. Such a file may
+have arrived with clips of another person, so these settings are an error in it (exit code 2). They
+count in a file that `--config` or `MATTEBOX_CONFIG` names, in environment variables and in flags.
+mattebox refuses a found file that belongs to another user or that every user can write to.
 ";
 
 /// The page.
@@ -38,19 +42,19 @@ fn page() -> String {
     section::<RunLayer>(&mut page);
     section::<CameraLayer>(&mut page);
     section::<WorkerLayer>(&mut page);
-    section::<WatchLayer>(&mut page);
+    section::<ViewLayer>(&mut page);
     section::<PruneLayer>(&mut page);
-    section::<LettersLayer>(&mut page);
+    section::<DeadLettersLayer>(&mut page);
     page
 }
 
-fn section<L: Layer>(page: &mut String) {
+fn section<L: SettingsLayer>(page: &mut String) {
     let defaults = defaults::<L>().expect("the defaults are settings");
     let command = Cli::command();
     let command = command
         .find_subcommand(L::COMMAND)
         .expect("there is such a command");
-    // Where a command has several uses, they have the same settings.
+    // All uses of a command have the same settings.
     let command = command
         .get_subcommands()
         .find(|use_of| use_of.get_name() == "list")
@@ -120,7 +124,7 @@ fn section<L: Layer>(page: &mut String) {
     }
 }
 
-/// What the help says in brackets about a default that is no fixed value.
+/// The default in the brackets of a help text.
 fn described_default(arg: &clap::Arg) -> String {
     let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
     help.split_once("[default: ")
@@ -139,6 +143,7 @@ fn the_settings_reference_is_what_the_command_line_says() {
     let there = std::fs::read_to_string(path).unwrap_or_default();
     assert!(
         there == page,
-        "docs/ref/settings.md is out of date: UPDATE_DOCS=1 cargo test --release -p mattebox settings_reference"
+        "docs/ref/settings.md is out of date: \
+         UPDATE_DOCS=1 cargo test --release -p mattebox settings_reference"
     );
 }

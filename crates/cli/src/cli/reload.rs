@@ -1,26 +1,46 @@
-//! SIGHUP: the settings file is read again, and what can change while it runs does.
-use super::Settings;
+//! SIGHUP: reads the settings file again, and applies the settings that can change while the
+//! command runs.
+use super::CommandSettings;
 use crate::{
-    config::{ConfigError, Layer, Resolved},
+    config::{ConfigError, Resolved, SettingsLayer},
     signals,
 };
 use clap::ArgMatches;
 use mattebox_server::{Credentials, ViewSettings};
 use std::{io, io::IsTerminal};
+use thiserror::Error;
 
-/// Follows the settings file from now on. `live` are the settings that `apply` can change; a file that cannot be used changes nothing.
-/// The files that settings name, such as a token's, are read again with it.
-/// On a terminal the signal says that it was closed, and without a settings file or a file with a
-/// secret there is nothing to read: then it stops, as it does elsewhere.
-pub(super) fn follow<L: Layer + Send + 'static>(
-    settings: Settings<L>,
+/// Why a changed settings file changes nothing.
+#[derive(Debug, Error)]
+pub(super) enum ReloadError {
+    /// The file holds settings that cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The settings can be used, but not by the command that runs.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl From<String> for ReloadError {
+    fn from(reason: String) -> Self {
+        ReloadError::Refused(reason)
+    }
+}
+
+/// Follows the settings file from now on. `live` are the settings that `apply` can change; a file
+/// that cannot be used changes nothing. Files that settings name, such as that of a token, are read
+/// again too. The signal stops the command, as usual, if its terminal was closed, or if it has
+/// neither a settings file nor a file with a secret.
+pub(super) fn follow<L: SettingsLayer + Send + 'static>(
+    settings: CommandSettings<L>,
     matches: ArgMatches,
     mut resolved: Resolved<L>,
     live: &'static [&'static str],
-    apply: impl Fn(&Resolved<L>) -> Result<(), String> + Send + 'static,
+    apply: impl Fn(&Resolved<L>) -> Result<(), ReloadError> + Send + 'static,
 ) -> io::Result<()> {
     let has_file = settings.has_file() || names_secrets(&resolved)?;
-    // Started with the signal ignored, as by nohup, it outlives the terminal. The file can be read again all the same.
+    // Started with the signal ignored, as by nohup, the command outlives its terminal. It can still
+    // read the file again.
     let is_ignored = signals::is_hangup_ignored();
     if is_ignored && !has_file {
         return Ok(());
@@ -43,8 +63,8 @@ pub(super) fn follow<L: Layer + Send + 'static>(
         if changes.is_empty() {
             tracing::info!("the settings were read again: no setting has changed");
         }
-        for Change { name, before, now } in &changes {
-            // A page that had a token, or a certificate, has the new one by now.
+        for SettingChange { name, before, now } in &changes {
+            // The page has the new token or certificate by now.
             let is_exchanged =
                 SECRET_FILES.contains(&name.as_str()) && before != NONE && now != NONE;
             if is_exchanged || live.contains(&name.as_str()) {
@@ -62,36 +82,40 @@ const NONE: &str = "(none)";
 /// Files with secrets that are exchanged while a process runs.
 const SECRET_FILES: [&str; 3] = ["token_file", "tls_cert", "tls_key"];
 
-fn names_secrets<L: Layer>(resolved: &Resolved<L>) -> io::Result<bool> {
+fn names_secrets<L: SettingsLayer>(resolved: &Resolved<L>) -> io::Result<bool> {
     let rows = resolved.rows().map_err(io::Error::other)?;
     Ok(rows
         .iter()
         .any(|(name, ..)| SECRET_FILES.contains(&name.as_str())))
 }
 
-/// Reads the token and the certificate of a live page. What this gives puts them in force.
+/// Reads the token and the certificate of a live page. The returned function puts them in force.
 pub(super) fn prepare_credentials(
     credentials: Option<&Credentials>,
     view: Option<&ViewSettings>,
-) -> Result<impl FnOnce() + use<>, String> {
+) -> Result<impl FnOnce() + use<>, ReloadError> {
     let prepared = match (credentials, view) {
         (Some(credentials), Some(view)) => Some(credentials.prepare(view)),
         _ => None,
     };
-    let prepared = prepared.transpose().map_err(|e| e.to_string())?;
+    let prepared = prepared.transpose();
+    let prepared = prepared.map_err(|e| ReloadError::Refused(e.to_string()))?;
     Ok(move || prepared.into_iter().for_each(|put_in_force| put_in_force()))
 }
 
 /// A setting that differs.
 #[derive(Debug, PartialEq, Eq)]
-struct Change {
+struct SettingChange {
     name: String,
     before: String,
     now: String,
 }
 
-/// What differs, as it may be shown.
-fn changes<L: Layer>(old: &Resolved<L>, new: &Resolved<L>) -> Result<Vec<Change>, ConfigError> {
+/// The differences, without secrets.
+fn changes<L: SettingsLayer>(
+    old: &Resolved<L>,
+    new: &Resolved<L>,
+) -> Result<Vec<SettingChange>, ConfigError> {
     let old = old.rows()?;
     let new = new.rows()?;
     let value_in = |rows: &[(String, toml::Value, _)], name: &str| {
@@ -106,7 +130,7 @@ fn changes<L: Layer>(old: &Resolved<L>, new: &Resolved<L>) -> Result<Vec<Change>
         .collect();
     names.sort();
     names.dedup();
-    let change = |name: String| Change {
+    let change = |name: String| SettingChange {
         before: value_in(&old, &name),
         now: value_in(&new, &name),
         name,
@@ -144,7 +168,7 @@ mod tests {
         let old = resolved("background = \"gray\"");
         let new = resolved("background = \"blur\"\nthreads = 3");
         let found = changes(&old, &new).unwrap();
-        let change = |name: &str, before: &str, now: &str| Change {
+        let change = |name: &str, before: &str, now: &str| SettingChange {
             name: name.into(),
             before: before.into(),
             now: now.into(),

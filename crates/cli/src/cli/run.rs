@@ -1,7 +1,9 @@
 //! `mattebox run`.
 use super::{
-    Cli, EndArgs, Retention, Settings, conclude, reload, serve, serve_view, start_log, usage,
+    Cli, CommandRetention, CommandSettings, EndArgs, conclude, reload, serve, serve_view,
+    start_log, usage,
 };
+use crate::exit::Exit;
 use crate::{
     config::{Resolved, RunLayer, RunSettings},
     progress,
@@ -13,7 +15,7 @@ use indicatif::MultiProgress;
 use mattebox_engine::{StartError, stop::Stop};
 use mattebox_media::sink::SinkSpec;
 use mattebox_server::LivePage;
-use std::{path::Path, process::ExitCode, sync::Arc, thread};
+use std::{path::Path, sync::Arc, thread};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -22,15 +24,15 @@ Examples:
   mattebox run 0 --background blur --out call.mp4
       the first webcam, the room out of focus, into a video
   mattebox run rtsp://10.0.0.5/live --out none --view
-      only to look at, at http://127.0.0.1:9480/
+      no files: watch it at http://127.0.0.1:9480/
   mattebox run door=rtsp://10.0.0.5/live yard=yard.mp4
       two cameras at once
   mattebox run photos/ --background transparent --name keep
       a folder of pictures, cut out: photos/anna.jpg to output/cam01/anna.png
   mattebox run clip.mp4 -b image:beach.jpg -o - --format y4m | ffplay -
-      a picture behind, into another program";
+      a picture as background, piped into another program";
 
-/// What SIGHUP changes.
+/// The settings that SIGHUP changes.
 const LIVE: &[&str] = &[
     "background",
     "matte",
@@ -44,12 +46,12 @@ const LIVE: &[&str] = &[
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
     #[command(flatten)]
-    settings: Settings<RunLayer>,
+    settings: CommandSettings<RunLayer>,
     #[command(flatten)]
     end: EndArgs,
 }
 
-/// A source that is the name of another command, and no file: it was typed in the wrong place.
+/// The message for a source that is the name of another command, and no file.
 fn misplaced_command(sources: Option<&Vec<String>>) -> Option<String> {
     let command = Cli::command();
     let is_command = |word: &&String| command.find_subcommand(word).is_some();
@@ -60,7 +62,7 @@ fn misplaced_command(sources: Option<&Vec<String>>) -> Option<String> {
         .map(|word| format!("{word}: no such file; did you mean `mattebox {word}`?"))
 }
 
-pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<Exit> {
     let resolved = args.settings.resolve(matches)?;
     if let Some(mistake) = misplaced_command(resolved.layer.source.as_ref()) {
         return Ok(usage(&mistake));
@@ -79,7 +81,8 @@ pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<ExitCo
     let style = settings.progress;
     if settings.writes_nothing() && settings.view.is_none() {
         tracing::warn!(
-            "nothing is written (--out none) and no page shows it (no --view): frames are read, and \
+            "nothing is written (--out none) and no page shows it (no --view): frames are read, \
+             and \
              that is all"
         );
     }
@@ -92,7 +95,7 @@ pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<ExitCo
         let sources = pipeline.sources();
         let ended = Stop::new();
         let monitor = Arc::new(pipeline.monitor());
-        let retention = Retention::new(keeping, &monitor);
+        let retention = CommandRetention::new(keeping, &monitor);
         let retainer = retention.start()?;
         let _numbers = metrics
             .map(|address| serve(address, monitor.clone()))
@@ -103,7 +106,7 @@ pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<ExitCo
         let credentials = view.as_ref().map(LivePage::credentials);
         let change = pipeline.settings_changer();
         let apply = move |new: &Resolved<RunLayer>| {
-            let settings = RunSettings::new(new).map_err(|e| e.to_string())?;
+            let settings = RunSettings::new(new)?;
             let exchange =
                 reload::prepare_credentials(credentials.as_ref(), settings.view.as_ref())?;
             change(&settings)?;
@@ -139,7 +142,6 @@ pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<ExitCo
     conclude(
         report,
         args.end.form(&args.settings),
-        RunReport::exit_code,
-        StartError::exit_code,
+        |report: &RunReport| Exit::from_number(report.exit_code()),
     )
 }

@@ -1,10 +1,11 @@
 //! `mattebox completions` and `mattebox man`.
 use super::{complete, manual};
+use crate::exit::Exit;
 use crate::output;
 use anyhow::Context;
 use clap::Args;
 use clap_complete::Shell;
-use std::{path::PathBuf, process::ExitCode};
+use std::path::PathBuf;
 
 pub(super) const COMPLETIONS: &str = "\
 Examples:
@@ -14,7 +15,8 @@ Examples:
       the same for zsh, in ~/.zshrc behind compinit
   mattebox completions fish > ~/.config/fish/completions/mattebox.fish
 
-Names of cameras come from the settings file and the output folder, names of topics from the broker.";
+Names of cameras come from the settings file and the output folder, names of topics from the
+broker.";
 
 pub(super) const MAN: &str = "\
 Examples:
@@ -38,16 +40,16 @@ pub(super) struct ManArgs {
     out: Option<PathBuf>,
 }
 
-pub(super) fn completions(args: &CompletionsArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn completions(args: &CompletionsArgs) -> anyhow::Result<Exit> {
     complete::print_script(&args.shell.to_string())?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
-pub(super) fn man(args: &ManArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn man(args: &ManArgs) -> anyhow::Result<Exit> {
     match &args.out {
         Some(dir) => manual::write_all(dir)
             .with_context(|| format!("cannot write manual pages into {}", dir.display()))?,
         None => output::print_bytes(&manual::main_page()?)?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }

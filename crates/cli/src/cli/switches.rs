@@ -1,7 +1,9 @@
-//! Flags whose value may be left out: `--loop`, `--loop true`, `--loop=true`, `--view`, `--view 127.0.0.1:9480`.
+//! Flags whose value may be left out: `--loop`, `--loop true`, `--loop=true`, `--view`, `--view
+//! 127.0.0.1:9480`.
 //!
-//! clap alone would either take the source behind `--loop` for its value, or the value behind `--view` for a source. So all such flags
-//! take their value behind a `=`, and a following word that can only be the value is joined to the flag before clap sees it.
+//! clap alone would either take the source behind `--loop` for its value, or the value behind
+//! `--view` for a source. So all such flags take their value behind a `=`, and a following word
+//! that can only be the value is joined to the flag before clap sees it.
 use clap::Command;
 use std::{collections::BTreeSet, ffi::OsString, path::Path};
 
@@ -34,7 +36,7 @@ pub(super) fn join(args: impl IntoIterator<Item = OsString>, command: &Command) 
                 joined.push(whole);
                 args.next();
             }
-            // The word behind another flag is that flag's value, whatever it looks like.
+            // The word after any other flag is the value of that flag.
             None if arg.to_str().is_some_and(|text| others.contains(text)) => {
                 joined.push(arg);
                 joined.extend(args.next());
@@ -45,7 +47,8 @@ pub(super) fn join(args: impl IntoIterator<Item = OsString>, command: &Command) 
     joined
 }
 
-/// Collects the names of flags whose value may be left out, and the flags (as they are typed) that need one.
+/// Collects the names of the flags with an optional value, and the flags, as they are typed, with a
+/// required one.
 fn learn(command: &Command, switches: &mut BTreeSet<String>, others: &mut BTreeSet<String>) {
     for arg in command
         .get_arguments()
@@ -64,7 +67,7 @@ fn learn(command: &Command, switches: &mut BTreeSet<String>, others: &mut BTreeS
         .for_each(|command| learn(command, switches, others));
 }
 
-/// Whether a word behind a flag is its value and not the next word of the command line. A file of that name is not.
+/// Whether the word after a flag is its value. The name of a file is not.
 fn is_value(flag: &str, word: &str) -> bool {
     let is_switch = matches!(
         word.to_ascii_lowercase().as_str(),

@@ -1,7 +1,8 @@
 //! `mattebox view`.
-use super::{Settings, reload, serve_view, start_log};
+use super::{CommandSettings, reload, serve_view, start_log};
+use crate::exit::Exit;
 use crate::{
-    config::{Resolved, WatchLayer, watch::ViewCommand},
+    config::{Resolved, ViewLayer, view::ViewCommand},
     output, signals,
 };
 use clap::{ArgMatches, Args};
@@ -9,7 +10,7 @@ use indicatif::MultiProgress;
 use mattebox_engine::{StartError, stop::Stop};
 use mattebox_kafka::{KafkaError, watch::Watcher};
 use mattebox_server::LivePage;
-use std::{process::ExitCode, sync::Arc};
+use std::sync::Arc;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -18,16 +19,16 @@ Examples:
   mattebox view matted --view=:8000 --kafka broker:9092
       another port, another broker
 
-Only results are shown: frames that still have their room are not.";
+The page shows results only, never frames that still have their room.";
 
 /// Arguments of `mattebox view`.
 #[derive(Debug, Args)]
 pub(super) struct ViewArgs {
     #[command(flatten)]
-    settings: Settings<WatchLayer>,
+    settings: CommandSettings<ViewLayer>,
 }
 
-pub(super) fn run(args: &ViewArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &ViewArgs, matches: &ArgMatches) -> anyhow::Result<Exit> {
     let resolved = args.settings.resolve(matches)?;
     start_log(&resolved, &MultiProgress::new())?;
     let ViewCommand {
@@ -47,8 +48,8 @@ pub(super) fn run(args: &ViewArgs, matches: &ArgMatches) -> anyhow::Result<ExitC
             Arc::new(watcher.monitor()),
         )?;
         let credentials = page.credentials();
-        let apply = move |new: &Resolved<WatchLayer>| {
-            let command = ViewCommand::new(new).map_err(|e| e.to_string())?;
+        let apply = move |new: &Resolved<ViewLayer>| {
+            let command = ViewCommand::new(new)?;
             reload::prepare_credentials(Some(&credentials), Some(&command.view))?();
             Ok(())
         };
@@ -56,18 +57,18 @@ pub(super) fn run(args: &ViewArgs, matches: &ArgMatches) -> anyhow::Result<ExitC
             .map_err(StartError::Thread)?;
         Ok(page)
     };
-    // The page is there while the broker and the topic are waited for.
+    // The page is served while the command waits for the broker and the topic.
     let watched = serve().map_err(KafkaError::from).and_then(|page| {
         let watched = watcher.run();
         drop(page);
         watched
     });
     match watched {
-        // It has no other end than to be stopped.
-        Ok(()) | Err(KafkaError::Stopped) => Ok(ExitCode::from(130)),
+        // Only a signal ends it.
+        Ok(()) | Err(KafkaError::Stopped) => Ok(Exit::Stopped),
         Err(e) => {
             output::fail(&e);
-            Ok(ExitCode::from(e.exit_code()))
+            Ok(Exit::from(&e))
         }
     }
 }

@@ -1,5 +1,8 @@
 //! `mattebox worker`.
-use super::{EndArgs, Retention, Settings, conclude, reload, serve, serve_view, start_log};
+use super::{
+    CommandRetention, CommandSettings, EndArgs, conclude, reload, serve, serve_view, start_log,
+};
+use crate::exit::Exit;
 use crate::{
     config::{Resolved, WorkerLayer, output_choice::ProgressStyle, worker::WorkerCommand},
     progress, signals,
@@ -9,12 +12,9 @@ use indicatif::MultiProgress;
 use mattebox_engine::{
     BackgroundChoice, StartError, latency::Times, stop::Stop, watch::ProgressSource,
 };
-use mattebox_kafka::{
-    KafkaError,
-    worker::{Worker, WorkerCounters, report::WorkerReport},
-};
+use mattebox_kafka::worker::{Worker, WorkerCounters, report::WorkerReport};
 use mattebox_server::LivePage;
-use std::{process::ExitCode, sync::Arc, thread};
+use std::{sync::Arc, thread};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -23,27 +23,27 @@ Examples:
   mattebox worker --kafka broker:9092 --background blur
       another broker, the room out of focus
   mattebox worker --until end
-      what is there, then stop
+      the records that are there, then stop
   mattebox worker --out topic:matted
       results into a topic, each exactly once
   mattebox worker --group second --from 2026-01-31T12:00:00Z --out again
-      the same frames once more, from a moment on
+      the same frames again, from this time on
 
-Start as many as you like: workers of one group share the frames.";
+Start any number of workers: those of one group share the frames.";
 
-/// What SIGHUP changes.
+/// The settings that SIGHUP changes.
 const LIVE: &[&str] = &["background"];
 
 /// Arguments of `mattebox worker`.
 #[derive(Debug, Args)]
 pub(super) struct WorkerArgs {
     #[command(flatten)]
-    settings: Settings<WorkerLayer>,
+    settings: CommandSettings<WorkerLayer>,
     #[command(flatten)]
     end: EndArgs,
 }
 
-pub(super) fn run(args: &WorkerArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &WorkerArgs, matches: &ArgMatches) -> anyhow::Result<Exit> {
     let resolved = args.settings.resolve(matches)?;
     let screen = MultiProgress::new();
     start_log(&resolved, &screen)?;
@@ -60,7 +60,7 @@ pub(super) fn run(args: &WorkerArgs, matches: &ArgMatches) -> anyhow::Result<Exi
     let report = Worker::new(settings, stop.clone(), abort).and_then(|worker| {
         let counters = worker.counters();
         let monitor = Arc::new(worker.monitor());
-        let retention = Retention::new(keeping, &monitor);
+        let retention = CommandRetention::new(keeping, &monitor);
         let ended = Stop::new();
         let _numbers = metrics
             .map(|address| serve(address, monitor.clone()))
@@ -72,7 +72,7 @@ pub(super) fn run(args: &WorkerArgs, matches: &ArgMatches) -> anyhow::Result<Exi
         let credentials = view.as_ref().map(LivePage::credentials);
         let change = worker.background_changer();
         let apply = move |new: &Resolved<WorkerLayer>| {
-            let command = WorkerCommand::new(new).map_err(|e| e.to_string())?;
+            let command = WorkerCommand::new(new)?;
             let exchange =
                 reload::prepare_credentials(credentials.as_ref(), command.view.as_ref())?;
             if let BackgroundChoice::Spec(background) = command.worker.frame.background
@@ -92,8 +92,8 @@ pub(super) fn run(args: &WorkerArgs, matches: &ArgMatches) -> anyhow::Result<Exi
             apply,
         )
         .map_err(StartError::Thread)?;
-        // The page and the numbers are there while the broker and the topic are waited for. Old
-        // files are removed only once the folder is known to be this group's.
+        // The page and the metrics are served while the worker waits for the broker and the topic.
+        // The removal of old files starts once the folder is known to belong to this group.
         let worker = worker.join()?;
         let retainer = retention.start()?;
         thread::scope(|scope| {
@@ -109,12 +109,11 @@ pub(super) fn run(args: &WorkerArgs, matches: &ArgMatches) -> anyhow::Result<Exi
     conclude(
         report,
         args.end.form(&args.settings),
-        WorkerReport::exit_code,
-        KafkaError::exit_code,
+        |report: &WorkerReport| Exit::from_number(report.exit_code()),
     )
 }
 
-/// All cameras are shown as one: they come and go.
+/// Shows all cameras as one, because they come and go.
 fn show(style: ProgressStyle, counters: &WorkerCounters, screen: &MultiProgress, stop: &Stop) {
     let rows = || {
         let mut latencies = Times::default();

@@ -1,11 +1,14 @@
-//! How Kafka is reached: the checked settings, and what librdkafka is told.
-use super::{ConfigError, check::Check, layer::KafkaLayer};
+//! How to reach Kafka: the checked settings, and the properties of librdkafka.
+use super::{ConfigError, check::SettingsCheck, layer::KafkaLayer};
 use mattebox_engine::{address::Secret, files};
 use mattebox_kafka::settings::{BrokerSettings, frames_topic_name};
 use std::path::Path;
 
 /// Checks every value.
-pub(super) fn settings(check: &Check<'_>, l: &KafkaLayer) -> Result<BrokerSettings, ConfigError> {
+pub(super) fn settings(
+    check: &SettingsCheck<'_>,
+    l: &KafkaLayer,
+) -> Result<BrokerSettings, ConfigError> {
     let bootstrap = check.given("kafka", &l.kafka)?.to_owned();
     for address in bootstrap.split(',') {
         let port = address
@@ -21,7 +24,8 @@ pub(super) fn settings(check: &Check<'_>, l: &KafkaLayer) -> Result<BrokerSettin
         }
     }
     if bootstrap.contains('@') {
-        let reason = "leave out the user and the password: give them by --kafka-username and --kafka-password-file";
+        let reason = "leave out the user and the password: give them by --kafka-username and \
+             --kafka-password-file";
         return Err(check.error("kafka", &bootstrap, reason));
     }
     let topic = check.given("topic", &l.topic)?.to_owned();
@@ -37,7 +41,7 @@ pub(super) fn settings(check: &Check<'_>, l: &KafkaLayer) -> Result<BrokerSettin
             .split_once('=')
             .filter(|(name, _)| !name.trim().is_empty())
         else {
-            // It may be a secret that was typed in the wrong way: it is not repeated.
+            // It may be a secret with a typing error, so the message does not repeat it.
             return Err(ConfigError::Conflict(format!(
                 "kafka_option ({}): write NAME=VALUE, for example socket.keepalive.enable=true",
                 check.0.of("kafka_option")
@@ -48,7 +52,10 @@ pub(super) fn settings(check: &Check<'_>, l: &KafkaLayer) -> Result<BrokerSettin
     Ok(BrokerSettings::new(bootstrap, topic, properties))
 }
 
-fn security(check: &Check<'_>, l: &KafkaLayer) -> Result<Vec<(String, Secret)>, ConfigError> {
+fn security(
+    check: &SettingsCheck<'_>,
+    l: &KafkaLayer,
+) -> Result<Vec<(String, Secret)>, ConfigError> {
     let mut properties = Vec::new();
     let mut put = |name: &str, value: &str| properties.push((name.to_owned(), Secret::new(value)));
     let password = match (&l.kafka_password, &l.kafka_password_file) {
@@ -128,7 +135,7 @@ fn security(check: &Check<'_>, l: &KafkaLayer) -> Result<Vec<(String, Secret)>, 
             return Err(check.error(
                 name,
                 file,
-                format!("it is of no use with kafka_security {protocol}: use ssl or sasl_ssl"),
+                format!("it does not apply with kafka_security {protocol}: use ssl or sasl_ssl"),
             ));
         }
         if !Path::new(file).exists() {
@@ -150,7 +157,7 @@ fn security(check: &Check<'_>, l: &KafkaLayer) -> Result<Vec<(String, Secret)>, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::origin::Origins;
+    use crate::config::origin::SettingOrigins;
 
     fn broker(change: impl FnOnce(&mut KafkaLayer)) -> Result<BrokerSettings, ConfigError> {
         let mut layer = KafkaLayer {
@@ -159,7 +166,7 @@ mod tests {
             ..KafkaLayer::default()
         };
         change(&mut layer);
-        super::settings(&Check(&Origins::default()), &layer)
+        super::settings(&SettingsCheck(&SettingOrigins::default()), &layer)
     }
 
     #[test]

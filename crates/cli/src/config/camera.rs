@@ -1,29 +1,29 @@
 //! The settings of `mattebox camera`.
 use super::{
-    ConfigError, Resolved, broker, check::Check, layer::CameraLayer, output_choice::ProgressStyle,
-    trace,
+    ConfigError, Resolved, broker, check::SettingsCheck, layer::CameraLayer,
+    output_choice::ProgressStyle, trace,
 };
 use mattebox_kafka::settings::CameraSettings;
 use mattebox_media::source::SourceOptions;
 use std::net::SocketAddr;
 
-/// Everything `mattebox camera` needs to know.
+/// The checked settings of `mattebox camera`.
 #[derive(Debug, Clone)]
 pub struct CameraCommand {
     /// The cameras, and where they publish.
     pub camera: CameraSettings,
-    /// Where numbers are served.
+    /// The address that serves metrics.
     pub metrics: Option<SocketAddr>,
-    /// How progress is shown.
+    /// The style of progress.
     pub progress: ProgressStyle,
 }
 
 impl CameraCommand {
     /// Checks every value. The first that cannot be used is the error.
     pub fn new(resolved: &Resolved<CameraLayer>) -> Result<Self, ConfigError> {
-        let check = Check(&resolved.origins);
+        let check = SettingsCheck(&resolved.origins);
         let l = &resolved.layer;
-        let source = check.source(&l.read)?;
+        let source = check.source(&l.source_options)?;
         let cameras = check.cameras(&l.source, &l.camera_id)?;
         check.size(&source, &cameras)?;
         let camera = CameraSettings {
@@ -46,15 +46,15 @@ impl CameraCommand {
                 .integer("buffer_frames", l.buffer_frames, 1, 100_000)?
                 .unwrap_or(100) as usize,
             frames: check
-                .integer("frames", l.read.frames, 1, i64::MAX)?
+                .integer("frames", l.source_options.frames, 1, i64::MAX)?
                 .map(|n| n as u64),
             trace: trace::settings(&check, &l.trace)?,
-            shutdown_timeout: check.shutdown_timeout(&l.say.shutdown_timeout)?,
+            shutdown_timeout: check.shutdown_timeout(&l.messages.shutdown_timeout)?,
         };
         Ok(CameraCommand {
             camera,
             metrics: check.metrics(&l.metrics)?,
-            progress: check.progress(&l.say.progress)?,
+            progress: check.progress(&l.messages.progress)?,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Reads one setting at a time and puts its name and origin into the error.
 use super::{
-    ConfigError, layer::MadeLayer, layer::ReadLayer, origin::Origins, output_choice::ProgressStyle,
-    secret, span,
+    ConfigError, duration, layer::FrameLayer, layer::SourceLayer, origin::SettingOrigins,
+    output_choice::ProgressStyle, secret,
 };
 use mattebox_core::codec::Limits;
 use mattebox_engine::{
@@ -15,10 +15,10 @@ use std::{
     time::Duration,
 };
 
-/// The values' origins, for messages.
-pub(super) struct Check<'a>(pub(super) &'a Origins);
+/// The origins of the values, for messages.
+pub(super) struct SettingsCheck<'a>(pub(super) &'a SettingOrigins);
 
-impl Check<'_> {
+impl SettingsCheck<'_> {
     pub(super) fn error(
         &self,
         name: &'static str,
@@ -62,21 +62,21 @@ impl Check<'_> {
             None => Ok(None),
         }
     }
-    pub(super) fn span(
+    pub(super) fn duration(
         &self,
         name: &'static str,
         text: &Option<String>,
     ) -> Result<Option<Duration>, ConfigError> {
         text.as_deref()
-            .map(|t| span::parse(t).map_err(|e| self.error(name, t, e)))
+            .map(|t| duration::parse(t).map_err(|e| self.error(name, t, e)))
             .transpose()
     }
-    pub(super) fn positive_span(
+    pub(super) fn positive_duration(
         &self,
         name: &'static str,
         text: &Option<String>,
     ) -> Result<Option<Duration>, ConfigError> {
-        match self.span(name, text)? {
+        match self.duration(name, text)? {
             Some(t) if t.is_zero() => {
                 Err(self.error(name, t.as_secs(), "it must be longer than nothing"))
             }
@@ -100,10 +100,10 @@ impl Check<'_> {
     pub(super) fn jpeg_quality(&self, value: Option<i64>) -> Result<u8, ConfigError> {
         jpeg_quality(value).map_err(|e| self.setting(e))
     }
-    /// What is asked of each frame.
+    /// The settings of frames.
     pub(super) fn frame(
         &self,
-        made: &MadeLayer,
+        made: &FrameLayer,
         max_megapixels: Option<i64>,
     ) -> Result<FrameSettings, ConfigError> {
         let mut all = serde_json::to_value(made).unwrap_or_default();
@@ -121,7 +121,7 @@ impl Check<'_> {
     }
     pub(super) fn shutdown_timeout(&self, text: &Option<String>) -> Result<Duration, ConfigError> {
         Ok(self
-            .span("shutdown_timeout", text)?
+            .duration("shutdown_timeout", text)?
             .unwrap_or(Duration::from_secs(10)))
     }
     pub(super) fn limits(&self, max_megapixels: Option<i64>) -> Result<Limits, ConfigError> {
@@ -136,7 +136,8 @@ impl Check<'_> {
             other => Err(self.error("progress", other, "use auto, bar, lines or none")),
         }
     }
-    /// An address to serve numbers at. They tell what the cameras are and how they do, so they stay on this machine unless asked.
+    /// An address to serve metrics at. Metrics name the cameras and their state, so the default
+    /// address is of this machine.
     pub(super) fn metrics(&self, text: &Option<String>) -> Result<Option<SocketAddr>, ConfigError> {
         let Some(text) = text.as_deref().filter(|text| !text.is_empty()) else {
             return Ok(None);
@@ -154,7 +155,7 @@ impl Check<'_> {
         })
     }
 
-    pub(super) fn source(&self, l: &ReadLayer) -> Result<SourceOptions, ConfigError> {
+    pub(super) fn source(&self, l: &SourceLayer) -> Result<SourceOptions, ConfigError> {
         let fps = match l.fps {
             Some(v) if !(v.is_finite() && v > 0.0 && v <= 1000.0) => {
                 return Err(self.error("fps", v, "it must be greater than 0 and at most 1000"));
@@ -175,11 +176,11 @@ impl Check<'_> {
                 .map(|w| w as u32),
             repeat: l.repeat.unwrap_or(false),
             realtime: l.realtime.unwrap_or(false),
-            start: self.span("start", &l.start)?,
-            duration: self.positive_span("duration", &l.duration)?,
-            stall_timeout: self.positive_span("stall_timeout", &l.stall_timeout)?,
+            start: self.duration("start", &l.start)?,
+            duration: self.positive_duration("duration", &l.duration)?,
+            stall_timeout: self.positive_duration("stall_timeout", &l.stall_timeout)?,
             connect_timeout: self
-                .span("connect_timeout", &l.connect_timeout)?
+                .duration("connect_timeout", &l.connect_timeout)?
                 .unwrap_or(defaults.connect_timeout),
             rtsp_transport: self.parse("rtsp_transport", &l.rtsp_transport)?,
             size: self.parse_given("size", &l.size)?,
@@ -192,7 +193,7 @@ impl Check<'_> {
         })
     }
 
-    fn input_options(&self, l: &ReadLayer) -> Result<Vec<InputOption>, ConfigError> {
+    fn input_options(&self, l: &SourceLayer) -> Result<Vec<InputOption>, ConfigError> {
         let options = l.input_option.iter().flatten();
         options
             .map(|text| {
@@ -202,7 +203,7 @@ impl Check<'_> {
             .collect()
     }
 
-    /// Only a camera of this machine can be asked for a size.
+    /// Only a camera of this machine has a choice of sizes.
     pub(super) fn size(
         &self,
         source: &SourceOptions,
@@ -211,14 +212,15 @@ impl Check<'_> {
         let is_device = |camera: &CameraSource| matches!(camera.spec, SourceSpec::Device(_));
         match source.size {
             Some(size) if !cameras.iter().any(is_device) => {
-                let reason = "only a camera of this machine can be asked for a size: --max-width makes other sources smaller";
+                let reason = "only a camera of this machine can be asked for a size: --max-width \
+                     makes other sources smaller";
                 Err(self.error("size", size, reason))
             }
             _ => Ok(()),
         }
     }
 
-    pub(super) fn threads(&self, l: &MadeLayer) -> Result<NonZeroUsize, ConfigError> {
+    pub(super) fn threads(&self, l: &FrameLayer) -> Result<NonZeroUsize, ConfigError> {
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Ok(self
             .integer("threads", l.threads, 1, 1024)?
@@ -226,7 +228,8 @@ impl Check<'_> {
             .unwrap_or(cores))
     }
 
-    /// `NAME=SOURCE`, or a bare source that gets `camera_id` (alone) or cam01, cam02, ... (one of several).
+    /// `NAME=SOURCE`, or a bare source that gets `camera_id` (alone) or cam01, cam02, ... (one of
+    /// several).
     pub(super) fn cameras(
         &self,
         source: &Option<Vec<String>>,
@@ -248,10 +251,11 @@ impl Check<'_> {
                 None if sources.len() == 1 => (camera_id.to_owned(), text.as_str()),
                 None => (format!("cam{:02}", i + 1), text.as_str()),
             };
-            // What was typed is blamed: the source that holds the name, or the name alone.
+            // The error repeats the text as it was typed: the source with its name, or the name
+            // alone.
             let camera: mattebox_core::frame::CameraId = match split_name(text) {
                 Some(_) => {
-                    let hint = "of NAME=SOURCE the name is that of a folder";
+                    let hint = "NAME of NAME=SOURCE is also the name of a folder";
                     name.parse().map_err(|e| {
                         self.error(
                             "source",
@@ -278,7 +282,8 @@ impl Check<'_> {
     }
 }
 
-/// Splits `NAME=SOURCE`. URLs, filter graphs and existing files may hold a `=` of their own and are left whole.
+/// Splits `NAME=SOURCE`. URLs, filter graphs and existing files may hold a `=` themselves and stay
+/// whole.
 fn split_name(text: &str) -> Option<(&str, &str)> {
     let (name, source) = text.split_once('=')?;
     (!name.contains([':', '?']) && !std::path::Path::new(text).exists()).then_some((name, source))

@@ -1,12 +1,17 @@
-//! A settings file: keys that hold for every command that has them, and a section for each command that wins over them.
-use super::{ConfigError, Layer, found::SettingsFile, layer};
+//! A settings file: keys that hold for every command that has them, and a section for each command
+//! that wins over them.
+use super::{ConfigError, SettingsLayer, found::SettingsFile, layer};
 use crate::alike::most_alike;
 use mattebox_engine::address::harmless;
+use thiserror::Error;
 use toml::{Table, Value};
 
-/// Reads what a file says to one command. All of the file is checked, what it says to others too: a key that no command has, or
-/// a value of the wrong type, is an error and not silence.
-pub(super) fn parse<L: Layer>(text: &str, file: &SettingsFile) -> Result<Table, ConfigError> {
+/// Reads the keys of a file for one command. The keys for other commands are checked too: a key
+/// that no command has is an error, and so is a value of the wrong type.
+pub(super) fn parse<L: SettingsLayer>(
+    text: &str,
+    file: &SettingsFile,
+) -> Result<Table, ConfigError> {
     let fail = |message: String| ConfigError::Parse {
         path: file.path.clone(),
         message,
@@ -16,7 +21,7 @@ pub(super) fn parse<L: Layer>(text: &str, file: &SettingsFile) -> Result<Table, 
         Some(why) => Err(fail(line_of(text, section, key) + &why)),
         None => Ok(()),
     };
-    // Its own text repeats the line, which may hold a password.
+    // The parser's own text repeats the line, which may hold a password.
     let mistake = |e: toml::de::Error| {
         let before = e
             .span()
@@ -43,7 +48,7 @@ pub(super) fn parse<L: Layer>(text: &str, file: &SettingsFile) -> Result<Table, 
                     trusted(Some(name), &key, &value)?;
                     if *name == L::COMMAND {
                         check::<L>(&key, &value)
-                            .map_err(|e| fail(line_of(text, Some(name), &key) + &e))?;
+                            .map_err(|e| fail(format!("{}{e}", line_of(text, Some(name), &key))))?;
                         section.insert(key, value);
                     }
                 }
@@ -59,7 +64,7 @@ pub(super) fn parse<L: Layer>(text: &str, file: &SettingsFile) -> Result<Table, 
                 }
                 trusted(None, &key, &value)?;
                 if L::keys().contains(&key) {
-                    check::<L>(&key, &value).map_err(|e| fail(line + &e))?;
+                    check::<L>(&key, &value).map_err(|e| fail(format!("{line}{e}")))?;
                     own.insert(key, value);
                 }
             }
@@ -69,7 +74,7 @@ pub(super) fn parse<L: Layer>(text: &str, file: &SettingsFile) -> Result<Table, 
     Ok(own)
 }
 
-/// What to say of a key that is none.
+/// The message for an unknown key.
 fn unknown(key: &str, known: &[String], command: &str) -> String {
     let flag = key.replace('-', "_");
     let meant = most_alike(&flag, known.iter().map(String::as_str));
@@ -82,15 +87,26 @@ fn unknown(key: &str, known: &[String], command: &str) -> String {
     format!("unknown key `{}`: {hint}", harmless::source(key))
 }
 
-/// Whether a value has the type of its setting.
-fn check<L: Layer>(key: &str, value: &Value) -> Result<(), String> {
-    let alone = Table::from_iter([(key.to_owned(), value.clone())]);
-    L::deserialize(alone)
-        .map(drop)
-        .map_err(|e| format!("{key}: {}", without_value(e.message())))
+/// The type of a value is not that of its setting.
+#[derive(Debug, Error)]
+#[error("{key}: {expected}")]
+struct ValueTypeError {
+    key: String,
+    /// The type that the setting has, in words.
+    expected: String,
 }
 
-/// `invalid type: string "x", expected i64` without the value, which may be a password in the wrong place.
+/// Whether a value has the type of its setting.
+fn check<L: SettingsLayer>(key: &str, value: &Value) -> Result<(), ValueTypeError> {
+    let alone = Table::from_iter([(key.to_owned(), value.clone())]);
+    L::deserialize(alone).map(drop).map_err(|e| ValueTypeError {
+        key: key.to_owned(),
+        expected: without_value(e.message()),
+    })
+}
+
+/// `invalid type: string "x", expected i64` without the value, which may be a password in the wrong
+/// place.
 fn without_value(message: &str) -> String {
     message
         .rsplit_once(", expected ")
@@ -99,7 +115,7 @@ fn without_value(message: &str) -> String {
         })
 }
 
-/// A type of Rust as people call it.
+/// The name of a Rust type in plain words.
 fn type_in_words(expected: &str) -> &str {
     match expected {
         "f32" | "f64" => "a number",
@@ -107,13 +123,13 @@ fn type_in_words(expected: &str) -> &str {
         "a string" => "text in quotes",
         "a boolean" => "true or false",
         "a sequence" => "a list",
-        // Of numbers beyond all types.
+        // The parser says this of numbers that are too large for every type.
         "any valid TOML value" => "a smaller number",
         other => other,
     }
 }
 
-/// Where a key stands, for a message: `line 3: `. Empty if it is written in some other way than at the start of a line.
+/// The line of a key, for a message: `line 3: `. Empty if the key does not begin a line.
 fn line_of(text: &str, section: Option<&str>, key: &str) -> String {
     let mut within = None;
     for (number, line) in text.lines().enumerate() {

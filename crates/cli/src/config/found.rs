@@ -1,4 +1,4 @@
-//! The settings file: the one that was named, or the one that was found in the working directory.
+//! The settings file: the one that `--config` names, or the one in the working directory.
 use super::{ConfigError, trust};
 use mattebox_engine::files;
 use std::{
@@ -8,15 +8,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The file that is read when it is there and no other was named.
+/// The file that is read if it exists and `--config` names no other.
 pub const DEFAULT_FILE: &str = "mattebox.toml";
 
 /// A settings file that is in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingsFile {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
-    /// It was not named, but lies in the working directory. Then some settings do not count: see [`super::trust`].
+    /// No flag names it; it was found in the working directory. Such a file may not hold some
+    /// settings: see [`super::trust`].
     pub is_found: bool,
 }
 
@@ -32,7 +33,7 @@ impl fmt::Display for SettingsFile {
 }
 
 impl SettingsFile {
-    /// The file in force: `named`, or what lies in the working directory.
+    /// The file in force: `named`, or the one in the working directory.
     pub fn choose(named: Option<&Path>) -> Option<Self> {
         match named {
             Some(path) => Some(SettingsFile {
@@ -41,7 +42,7 @@ impl SettingsFile {
             }),
             None => {
                 let path = PathBuf::from(DEFAULT_FILE);
-                // A link to nowhere is a mistake, and not silence.
+                // A broken link is an error, not a missing file.
                 path.symlink_metadata().is_ok().then_some(SettingsFile {
                     path,
                     is_found: true,
@@ -52,8 +53,7 @@ impl SettingsFile {
 
     /// Its text.
     ///
-    /// # Errors
-    /// If it cannot be read, or if it was found and others than this user could have written it.
+    /// # Errors If it cannot be read, or if it was found and another user could have written it.
     pub fn read(&self) -> Result<String, ConfigError> {
         let failed = |source: io::Error| ConfigError::Read {
             path: self.path.clone(),
@@ -87,7 +87,8 @@ impl SettingsFile {
 
     fn refusal(&self, why: &str) -> ConfigError {
         let message = format!(
-            "{why}, and it was found here, not named: start with --config {} if you trust it, or in another folder",
+            "{why}, and no flag names it: start with --config {} if you trust it, or \
+             in another folder",
             self.path.display()
         );
         ConfigError::Parse {
@@ -96,23 +97,24 @@ impl SettingsFile {
         }
     }
 
-    /// Why a key cannot be taken from this file, and what to do; `None` if it can.
+    /// Why this file may not hold a key, and what to do; `None` if it may.
     pub(super) fn objection(&self, key: &str, value: &toml::Value) -> Option<String> {
         let what = trust::objection(key, value).filter(|_| self.is_found)?;
         let file = self.path.display();
         Some(format!(
-            "`{key}` does not count in a file that is only found in the working directory, because {what}: start with --config {file} if you trust this file, \
+            "`{key}` does not count in a file that is only found in the working directory, because \
+             {what}: start with --config {file} if you trust this file, \
              or set it by a flag or a variable"
         ))
     }
 }
 
-/// Why a file may have been written by somebody else.
+/// Why another user may have written a file.
 #[cfg(unix)]
 fn untrusted(metadata: &std::fs::Metadata) -> Option<&'static str> {
     use std::os::unix::fs::MetadataExt;
     let me = rustix::process::geteuid().as_raw();
-    // With sudo the files of who asked are as good as root's.
+    // With sudo, the files of the calling user count as those of root.
     let asked = std::env::var("SUDO_UID")
         .ok()
         .and_then(|uid| uid.parse().ok())

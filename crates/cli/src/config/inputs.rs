@@ -1,7 +1,7 @@
-//! Every file that a command reads, by its settings.
+//! Every file that the settings of a command read.
 use super::{
-    Layer, Resolved,
-    layer::{KafkaLayer, ReadLayer, ViewLayer},
+    Resolved, SettingsLayer,
+    layer::{KafkaLayer, PageLayer, SourceLayer},
 };
 use mattebox_core::compose::BackgroundSpec;
 use mattebox_engine::{BackgroundChoice, FrameSettings, ModelChoice};
@@ -12,14 +12,14 @@ use std::{
     sync::Arc,
 };
 
-/// Collects them.
+/// Collects the files that a command reads.
 #[derive(Debug, Default)]
-pub(crate) struct Reads(Inputs);
+pub(crate) struct InputsBuilder(Inputs);
 
-impl Reads {
+impl InputsBuilder {
     /// The settings file, if there is one.
-    pub(crate) fn of<L: Layer>(resolved: &Resolved<L>) -> Self {
-        let mut reads = Reads::default();
+    pub(crate) fn of<L: SettingsLayer>(resolved: &Resolved<L>) -> Self {
+        let mut reads = InputsBuilder::default();
         reads.file(
             "the settings file",
             resolved.file.as_ref().map(|file| &file.path),
@@ -60,7 +60,7 @@ impl Reads {
         }
     }
 
-    /// What the settings of frames name.
+    /// The files that the settings of frames name.
     pub(super) fn frame(&mut self, frame: &FrameSettings) {
         if let BackgroundChoice::Spec(spec) = &frame.background {
             self.background(spec);
@@ -96,7 +96,7 @@ impl Reads {
     }
 
     /// Options of FFmpeg may name a key or a certificate.
-    pub(super) fn input_options(&mut self, l: &ReadLayer) {
+    pub(super) fn input_options(&mut self, l: &SourceLayer) {
         for option in l.input_option.iter().flatten() {
             if let Some((name, value)) = option.split_once('=') {
                 self.file(&format!("the file of input_option {name}"), Some(value));
@@ -104,7 +104,7 @@ impl Reads {
         }
     }
 
-    pub(super) fn view(&mut self, l: &ViewLayer) {
+    pub(super) fn view(&mut self, l: &PageLayer) {
         self.file("the file of the token", l.token_file.as_ref());
         self.file("the page's certificate", l.tls_cert.as_ref());
         self.file("the key of the page's certificate", l.tls_key.as_ref());

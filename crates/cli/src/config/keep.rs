@@ -1,5 +1,5 @@
 //! How long files are kept, and in which folders.
-use super::{ConfigError, Resolved, check::Check, layer::KeepLayer, layer::PruneLayer};
+use super::{ConfigError, Resolved, check::SettingsCheck, layer::KeepLayer, layer::PruneLayer};
 use bytesize::ByteSize;
 use mattebox_core::frame::CameraId;
 use mattebox_media::sink::SinkSpec;
@@ -10,70 +10,69 @@ use std::{
     time::Duration,
 };
 
-/// What a command removes while it runs.
+/// The old files that a command removes while it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Keeping {
+pub struct FolderRetention {
     /// How much is kept of each folder.
     pub retention: Retention,
     /// The folders.
     pub folders: Vec<PathBuf>,
 }
 
-/// Everything `mattebox prune` needs to know.
+/// The checked settings of `mattebox prune`.
 #[derive(Debug, Clone)]
 pub struct PruneCommand {
-    /// What is removed.
-    pub keeping: Keeping,
-    /// Nothing is removed.
+    /// The limits and the folders.
+    pub keeping: FolderRetention,
+    /// Count only, and remove nothing.
     pub dry_run: bool,
-    /// The time between two rounds; `None`: there is one round.
+    /// The time between two rounds; `None` for a single round.
     pub every: Option<Duration>,
-    /// Where numbers are served.
+    /// The address that serves metrics.
     pub metrics: Option<SocketAddr>,
-    /// How long a stop may take.
+    /// The longest time that a stop may take.
     pub shutdown_timeout: Duration,
 }
 
 impl PruneCommand {
     /// Checks every value. The first that cannot be used is the error.
     pub fn new(resolved: &Resolved<PruneLayer>) -> Result<Self, ConfigError> {
-        let check = Check(&resolved.origins);
+        let check = SettingsCheck(&resolved.origins);
         let l = &resolved.layer;
         let out = Path::new(check.given("out", &l.out)?);
-        let every = check.positive_span("every", &l.every)?;
+        let every = check.positive_duration("every", &l.every)?;
         let is_off = l.keep != KeepLayer::default();
         let retention = match retention(&check, &l.keep)? {
             Some(retention) => retention,
-            // A service that is switched off goes on without work.
+            // Without a limit a service keeps running and removes nothing.
             None if is_off && every.is_some() => Retention::default(),
             None => {
-                let what =
-                    "nothing says what is kept: give --keep 7d or --keep-bytes 50GB, or both";
+                let what = "no limit is given: use --keep 7d or --keep-bytes 50GB, or both";
                 return Err(ConfigError::Conflict(what.to_owned()));
             }
         };
         Ok(PruneCommand {
-            keeping: Keeping {
+            keeping: FolderRetention {
                 retention,
                 folders: vec![out.to_owned()],
             },
             dry_run: l.dry_run.unwrap_or(false),
             every,
             metrics: check.metrics(&l.metrics)?,
-            shutdown_timeout: check.shutdown_timeout(&l.say.shutdown_timeout)?,
+            shutdown_timeout: check.shutdown_timeout(&l.messages.shutdown_timeout)?,
         })
     }
 }
 
-/// What a run removes from its outputs.
+/// The old files that a run removes from its outputs.
 pub(super) fn of_run(
-    check: &Check<'_>,
+    check: &SettingsCheck<'_>,
     l: &KeepLayer,
     sink: &SinkSpec,
     is_segmented: bool,
     alpha_out: Option<&PathBuf>,
     cameras: &[&CameraId],
-) -> Result<Option<Keeping>, ConfigError> {
+) -> Result<Option<FolderRetention>, ConfigError> {
     let Some(retention) = retention(check, l)? else {
         return Ok(None);
     };
@@ -98,7 +97,8 @@ pub(super) fn of_run(
             of_videos.dedup();
             if of_videos.len() > 1 {
                 return refuse(
-                    "the recordings are in several folders: put all into one, as with --out day/{camera}.mkv",
+                    "the recordings are in several folders: put all into one, as with --out \
+                     day/{camera}.mkv",
                 );
             }
             folders.extend(of_videos);
@@ -111,25 +111,25 @@ pub(super) fn of_run(
         }
         _ => {}
     }
-    Ok(Some(Keeping { retention, folders }))
+    Ok(Some(FolderRetention { retention, folders }))
 }
 
-/// How much is kept; `None`: everything.
+/// The limits; `None` keeps everything.
 pub(super) fn retention(
-    check: &Check<'_>,
+    check: &SettingsCheck<'_>,
     l: &KeepLayer,
 ) -> Result<Option<Retention>, ConfigError> {
     let is_on = |text: &&String| !matches!(text.trim(), "" | "off");
     let keep = l.keep.as_ref().filter(is_on).cloned();
     let keep_bytes = l.keep_bytes.as_ref().filter(is_on);
     let retention = Retention {
-        keep: check.positive_span("keep", &keep)?,
+        keep: check.positive_duration("keep", &keep)?,
         keep_bytes: keep_bytes.map(|text| bytes(check, text)).transpose()?,
     };
     Ok((retention != Retention::default()).then_some(retention))
 }
 
-fn bytes(check: &Check<'_>, text: &str) -> Result<u64, ConfigError> {
+fn bytes(check: &SettingsCheck<'_>, text: &str) -> Result<u64, ConfigError> {
     match text.parse::<ByteSize>() {
         Ok(ByteSize(bytes)) if bytes > 0 => Ok(bytes),
         _ => Err(check.error("keep_bytes", text, "write a size, such as 50GB or 500MiB")),

@@ -1,6 +1,5 @@
-//! How the files of frames are called: by a template, or as the files that they came from
-//! (`--name keep`).
-use super::{ConfigError, check::Check, output_choice::FrameNames};
+//! Names of the files of frames: by a template, or those of the source files (`--name keep`).
+use super::{ConfigError, check::SettingsCheck, output_choice::FrameNames};
 use mattebox_media::source::{self, CameraSource, SourceOptions};
 use mattebox_store::{NameTemplate, name_template::NameTemplateError};
 use std::{
@@ -9,9 +8,9 @@ use std::{
     path::Path,
 };
 
-/// What was asked for, of so many cameras.
+/// The names that the settings ask for, with this number of cameras.
 pub(super) fn choice(
-    check: &Check<'_>,
+    check: &SettingsCheck<'_>,
     text: &Option<String>,
     cameras: usize,
 ) -> Result<FrameNames, ConfigError> {
@@ -23,7 +22,7 @@ pub(super) fn choice(
 
 /// The template of names that hold numbers. `words` can be used as well.
 pub(super) fn template(
-    check: &Check<'_>,
+    check: &SettingsCheck<'_>,
     text: &Option<String>,
     words: &str,
     needs_camera: bool,
@@ -43,17 +42,17 @@ pub(super) fn template(
     }
 }
 
-/// The names that each camera's frames keep, without their endings. Refused where there are none to
-/// keep, or where two frames would get one name.
+/// The names that each camera's frames keep, without extensions. An error if a source has no names,
+/// or if two frames would get the same name.
 pub(super) fn kept(
-    check: &Check<'_>,
+    check: &SettingsCheck<'_>,
     cameras: &[CameraSource],
     options: &SourceOptions,
 ) -> Result<Vec<Vec<OsString>>, ConfigError> {
     let refuse = |reason: String| check.error("name", "keep", reason);
     if options.repeat {
         return Err(refuse(
-            "with loop each picture comes again, and its name is taken: choose one".to_owned(),
+            "with loop each picture repeats, but its name is taken: choose one".to_owned(),
         ));
     }
     let of_camera = |camera: &CameraSource| {
@@ -85,13 +84,14 @@ pub(super) fn kept(
     cameras.iter().map(of_camera).collect()
 }
 
-/// The name of a file without its ending. `None`: it would be hidden, or is empty.
+/// The name of a file without its extension. `None` if the new file would be hidden or have no
+/// name.
 pub(crate) fn stem(file: &Path) -> Option<&OsStr> {
     let is_shown = |stem: &&OsStr| !stem.is_empty() && !stem.as_encoded_bytes().starts_with(b".");
     file.file_stem().filter(is_shown)
 }
 
-/// There are systems on which upper and lower case are one.
+/// Some file systems do not distinguish upper and lower case.
 fn as_file_systems_see_it(name: &OsStr) -> OsString {
     if cfg!(any(windows, target_os = "macos")) {
         name.to_ascii_lowercase()

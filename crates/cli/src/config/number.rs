@@ -1,36 +1,44 @@
-//! Numbers as people type them, with an answer in plain words where it is none.
+//! Numbers as people type them, and errors in plain words.
+use std::num::IntErrorKind::{NegOverflow, PosOverflow};
+use thiserror::Error;
+
+/// Why a text is not the number that a setting needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub(crate) enum NumberError {
+    #[error("the number is too large")]
+    TooLarge,
+    #[error("use a whole number, such as 640")]
+    NotWhole,
+    #[error("write the number with a point, {example}")]
+    DecimalComma { example: &'static str },
+    #[error("not a number; use one {example}")]
+    NotANumber { example: &'static str },
+}
 
 /// A number with a fraction, such as `--fps 29.97`.
-pub(crate) fn fraction(text: &str) -> Result<f64, String> {
+pub(crate) fn fraction(text: &str) -> Result<f64, NumberError> {
     match text.trim().parse::<f64>() {
-        // As it was typed: for Rust, 1e400 is infinite.
-        Ok(number) if number.is_infinite() => Err("the number is too large".to_owned()),
-        Ok(number) if number.is_nan() => Err(no_number(text, "such as 10 or 29.97")),
-        Ok(number) => Ok(number),
-        Err(_) => Err(no_number(text, "such as 10 or 29.97")),
+        // For Rust, 1e400 is infinite.
+        Ok(number) if number.is_infinite() => Err(NumberError::TooLarge),
+        Ok(number) if !number.is_nan() => Ok(number),
+        _ => Err(not_a_number(text, "such as 10 or 29.97")),
     }
 }
 
 /// A number without a fraction, such as `--max-width 640`.
-pub(crate) fn whole(text: &str) -> Result<i64, String> {
-    use std::num::IntErrorKind::{NegOverflow, PosOverflow};
+pub(crate) fn whole(text: &str) -> Result<i64, NumberError> {
     let text = text.trim();
-    match text.parse::<i64>() {
-        Ok(number) => Ok(number),
-        Err(e) if matches!(e.kind(), PosOverflow | NegOverflow) => {
-            Err("the number is too large".to_owned())
-        }
-        Err(_) if text.parse::<f64>().is_ok_and(f64::is_finite) => {
-            Err("use a whole number, such as 640".to_owned())
-        }
-        Err(_) => Err(no_number(text, "such as 640")),
-    }
+    text.parse::<i64>().map_err(|e| match e.kind() {
+        PosOverflow | NegOverflow => NumberError::TooLarge,
+        _ if text.parse::<f64>().is_ok_and(f64::is_finite) => NumberError::NotWhole,
+        _ => not_a_number(text, "such as 640"),
+    })
 }
 
-fn no_number(text: &str, example: &str) -> String {
+fn not_a_number(text: &str, example: &'static str) -> NumberError {
     match text.contains(',') && text.replace(',', ".").parse::<f64>().is_ok() {
-        true => format!("write the number with a point, {example}"),
-        false => format!("not a number; use one {example}"),
+        true => NumberError::DecimalComma { example },
+        false => NumberError::NotANumber { example },
     }
 }
 
@@ -39,29 +47,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_number_is_told_in_plain_words() {
+    fn a_text_that_is_no_number_is_refused_in_plain_words() {
         for text in ["abc", "", "nan", "NaN", "0x10", "1e", "--"] {
-            let says = fraction(text).unwrap_err();
+            let says = fraction(text).unwrap_err().to_string();
             assert!(says.starts_with("not a number"), "{text}: {says}");
             assert!(
-                whole(text).unwrap_err().starts_with("not a number"),
+                whole(text)
+                    .unwrap_err()
+                    .to_string()
+                    .starts_with("not a number"),
                 "{text}"
             );
         }
         for text in ["1e400", "inf", "-inf", "infinity"] {
-            assert_eq!(
-                fraction(text).unwrap_err(),
-                "the number is too large",
-                "{text}"
-            );
+            assert_eq!(fraction(text), Err(NumberError::TooLarge), "{text}");
         }
-        assert!(
-            whole("99999999999999999999")
-                .unwrap_err()
-                .contains("too large")
-        );
-        assert!(whole("640.5").unwrap_err().contains("whole number"));
-        assert!(fraction("29,97").unwrap_err().contains("point"));
+        let too_large = whole("99999999999999999999");
+        assert_eq!(too_large, Err(NumberError::TooLarge));
+        assert_eq!(whole("640.5"), Err(NumberError::NotWhole));
+        let says = fraction("29,97").unwrap_err().to_string();
+        assert!(says.contains("point"), "{says}");
         assert_eq!(fraction(" 29.97 "), Ok(29.97));
         assert_eq!((whole("-1"), whole("640")), (Ok(-1), Ok(640)));
     }

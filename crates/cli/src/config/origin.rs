@@ -1,11 +1,11 @@
-//! Where the values of settings came from.
+//! Where the values of settings come from.
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
-/// Where a value came from.
+/// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case", tag = "from", content = "name")]
-pub enum Origin {
+pub enum SettingOrigin {
     /// The compiled-in defaults.
     Default,
     /// A settings file.
@@ -16,24 +16,24 @@ pub enum Origin {
     Flag,
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for SettingOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Origin::Default => f.write_str("default"),
-            Origin::File(path) => write!(f, "from {}", path.display()),
-            Origin::Environment(name) => write!(f, "from the environment variable {name}"),
-            Origin::Flag => f.write_str("from the command line"),
+            SettingOrigin::Default => f.write_str("default"),
+            SettingOrigin::File(path) => write!(f, "from {}", path.display()),
+            SettingOrigin::Environment(name) => write!(f, "from the environment variable {name}"),
+            SettingOrigin::Flag => f.write_str("from the command line"),
         }
     }
 }
 
-/// Where each setting's value came from.
+/// The origin of each setting's value.
 #[derive(Debug, Clone, Default)]
-pub struct Origins(pub(super) BTreeMap<String, Origin>);
+pub struct SettingOrigins(pub(super) BTreeMap<String, SettingOrigin>);
 
-impl Origins {
-    /// Where the value of a setting came from.
-    pub fn of(&self, name: &str) -> Origin {
-        self.0.get(name).cloned().unwrap_or(Origin::Default)
+impl SettingOrigins {
+    /// The origin of a setting's value.
+    pub fn of(&self, name: &str) -> SettingOrigin {
+        self.0.get(name).cloned().unwrap_or(SettingOrigin::Default)
     }
 }

@@ -1,21 +1,22 @@
-//! Choices of what a command writes: the format of pictures, the style of progress.
+//! Choices for the output of a command: the format of pictures, the style of progress.
 use mattebox_core::codec::ImageFormat;
 use mattebox_media::sink::StdoutFormat;
 use mattebox_store::NameTemplate;
 
-/// What a picture is written as.
+/// The format of pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub enum OutputFormat {
     /// Picture files.
     Image(ImageFormat),
-    /// What standard output carries.
+    /// A stream on standard output.
     Stdout(StdoutFormat),
 }
 
-/// What a run does with the frames that its folders hold of its cameras.
+/// How a run treats frames of its cameras that are in its folders already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EarlierFrames {
-    /// No setting says it. In the default folder, frames of runs without `--out` are removed; all others are a reason not to begin.
+    /// No setting decides. In the default folder, frames of runs without `--out` are removed; with
+    /// any others the run does not begin.
     Refuse,
     /// They are removed.
     Remove,
@@ -25,20 +26,20 @@ pub enum EarlierFrames {
     Keep,
 }
 
-/// How the names of mattes end: they are PNG files.
+/// The file extension of mattes.
 pub const MATTES: &str = "png";
 
-/// How the files of frames are called.
+/// The names of the files of frames.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FrameNames {
-    /// By their numbers, and maybe by their times.
+    /// Their numbers, with times if the template has them.
     Template(NameTemplate),
-    /// As the files that they came from.
+    /// The names of their source files.
     Keep,
 }
 
 impl FrameNames {
-    /// The template of the folder. Frames that keep names are in the usual folders.
+    /// The template of the folder. Frames that keep names use the default folders.
     pub fn template(&self) -> NameTemplate {
         match self {
             FrameNames::Template(names) => names.clone(),
@@ -47,7 +48,7 @@ impl FrameNames {
     }
 }
 
-/// How progress is shown.
+/// The style of progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProgressStyle {
     /// A bar on a terminal, lines elsewhere.

@@ -1,12 +1,12 @@
-//! Nothing that a command writes takes the place of a file that it reads, or of another thing that it writes.
+//! Refuses an output that would replace a file that the command reads, or another of its outputs.
 //!
-//! It is decided here for every command, before anything is made.
+//! The check comes before any output is created, for every command.
 use super::{
     ConfigError, Resolved,
-    check::Check,
-    inputs::Reads,
+    check::SettingsCheck,
+    inputs::InputsBuilder,
     layer::{RunLayer, WorkerLayer},
-    output_choice::{Format, MATTES},
+    output_choice::{MATTES, OutputFormat},
 };
 use mattebox_core::frame::CameraId;
 use mattebox_engine::FrameSettings;
@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 
 /// The folder of mattes.
 pub(super) fn alpha_out(
-    check: &Check<'_>,
+    check: &SettingsCheck<'_>,
     text: &Option<String>,
 ) -> Result<Option<PathBuf>, ConfigError> {
     if text.is_none() {
@@ -43,18 +43,18 @@ pub(super) struct RunFiles<'a> {
     pub(super) frame: &'a FrameSettings,
     pub(super) ffmpeg: &'a Path,
     pub(super) sink: &'a SinkSpec,
-    pub(super) format: Format,
+    pub(super) format: OutputFormat,
     pub(super) alpha_out: Option<&'a PathBuf>,
     /// The names that frames keep, for each camera; empty if they have numbers.
     pub(super) kept_names: &'a [Vec<OsString>],
-    /// How frames are called that keep none.
+    /// The names of frames that do not keep theirs.
     pub(super) names: &'a NameTemplate,
-    /// Frames that are there may be removed, of whatever format.
+    /// The run may remove frames of any format that are in the folder.
     pub(super) removes_frames: bool,
 }
 
 impl RunFiles<'_> {
-    /// How the names of the files end that it may replace or remove, of those that it writes.
+    /// The extensions of the files that the run may replace or remove.
     fn endings<'e>(&self, written: &'e [&'e str]) -> &'e [&'e str] {
         match self.removes_frames {
             true => &EXTENSIONS,
@@ -63,26 +63,26 @@ impl RunFiles<'_> {
     }
 }
 
-/// Refuses a run that would replace what it reads.
+/// Refuses a run that would replace one of its inputs.
 pub(super) fn check_run(
-    check: &Check<'_>,
+    check: &SettingsCheck<'_>,
     resolved: &Resolved<RunLayer>,
     s: &RunFiles<'_>,
 ) -> Result<(), ConfigError> {
-    let mut reads = Reads::of(resolved);
+    let mut reads = InputsBuilder::of(resolved);
     reads.cameras(s.cameras);
     reads.frame(s.frame);
     reads.view(&resolved.layer.view);
-    reads.input_options(&resolved.layer.read);
+    reads.input_options(&resolved.layer.source_options);
     reads.ffmpeg(s.ffmpeg);
-    let mut outputs = Outputs {
+    let mut outputs = OutputCheck {
         check,
         inputs: reads.done(),
         taken: Vec::new(),
     };
     let cameras: Vec<&CameraId> = s.cameras.iter().map(|camera| &camera.camera).collect();
     match (s.sink, s.format) {
-        (SinkSpec::Directory(root), Format::Image(format)) => {
+        (SinkSpec::Directory(root), OutputFormat::Image(format)) => {
             outputs.folders("out", root, &cameras, s.endings(&[format.extension()]))?;
             outputs.template("out", root, s.names)?;
             outputs.kept_names("out", root, &cameras, s.kept_names, format.extension())?;
@@ -107,21 +107,22 @@ pub(super) fn check_run(
     }
 }
 
-/// Refuses a worker that would replace what it reads. Which cameras there are shows later: those that have a folder are looked at.
+/// Refuses a worker that would replace one of its inputs. The cameras are not known yet, so the
+/// cameras that have a folder are checked.
 pub(super) fn check_worker(
-    check: &Check<'_>,
+    check: &SettingsCheck<'_>,
     resolved: &Resolved<WorkerLayer>,
     s: &WorkerSettings,
 ) -> Result<(), ConfigError> {
     let WorkerSink::Directory(root) = &s.sink else {
         return Ok(());
     };
-    let mut reads = Reads::of(resolved);
+    let mut reads = InputsBuilder::of(resolved);
     reads.frame(&s.frame);
     reads.view(&resolved.layer.view.page);
     reads.kafka(&resolved.layer.kafka);
     reads.file("the settings of cameras", s.camera_settings.as_ref());
-    let outputs = Outputs {
+    let outputs = OutputCheck {
         check,
         inputs: reads.done(),
         taken: Vec::new(),
@@ -137,23 +138,23 @@ pub(super) fn check_worker(
     }
 }
 
-/// What is written, against what is read and what else is written.
-struct Outputs<'a> {
-    check: &'a Check<'a>,
+/// The outputs so far, to be compared with the inputs and with each other.
+struct OutputCheck<'a> {
+    check: &'a SettingsCheck<'a>,
     inputs: Inputs,
-    taken: Vec<Taken>,
+    taken: Vec<OutputPath>,
 }
 
-/// Something that is written.
-struct Taken {
+/// A file or folder that is written.
+struct OutputPath {
     place: ResolvedPath,
     path: PathBuf,
-    /// What it is, for messages.
+    /// Its description, for messages.
     what: String,
     is_folder: bool,
 }
 
-impl Outputs<'_> {
+impl OutputCheck<'_> {
     /// A folder of each camera below `root`.
     fn folders(
         &mut self,
@@ -181,8 +182,8 @@ impl Outputs<'_> {
         Ok(())
     }
 
-    /// Refuses names of a template under which something is read. Those of the default one are
-    /// looked at in the folders.
+    /// Refuses a template whose names are those of inputs. For the default template, the folders
+    /// are checked.
     fn template(
         &self,
         setting: &'static str,
@@ -196,7 +197,7 @@ impl Outputs<'_> {
         }
     }
 
-    /// Refuses names that frames keep under which something is read.
+    /// Refuses kept names that are those of inputs.
     fn kept_names(
         &self,
         setting: &'static str,
@@ -223,7 +224,8 @@ impl Outputs<'_> {
         }
         let reason = match OutputPathKind::of(root) {
             OutputPathKind::Pipe => {
-                "this is a pipe or a device, and pictures need a folder: give a folder, or - for standard output"
+                "this is a pipe or a device, and pictures need a folder: give a folder, or - for \
+                 standard output"
             }
             OutputPathKind::Other(_) => "this is no folder: give another one",
             OutputPathKind::File | OutputPathKind::Folder => return Ok(()),
@@ -242,7 +244,8 @@ impl Outputs<'_> {
         }
         match OutputPathKind::of(path) {
             OutputPathKind::Folder => {
-                let reason = "this is a folder: end its name with / to write pictures into it, or choose another name for the video";
+                let reason = "this is a folder: end its name with / to write pictures into it, or \
+                     choose another name for the video";
                 return Err(self.check.error(setting, path.display(), reason));
             }
             OutputPathKind::Other(what) => {
@@ -274,7 +277,7 @@ impl Outputs<'_> {
         Ok(())
     }
 
-    /// Notes that something is written there, if nothing else is.
+    /// Adds an output, if no other output has its place.
     fn take(
         &mut self,
         setting: &'static str,
@@ -285,7 +288,7 @@ impl Outputs<'_> {
         let Some(place) = ResolvedPath::of(path) else {
             return Ok(());
         };
-        let taken = Taken {
+        let taken = OutputPath {
             place,
             path: path.to_owned(),
             what,
@@ -296,11 +299,10 @@ impl Outputs<'_> {
             .iter()
             .find(|other| other.is_in_the_way_of(&taken))
         {
-            let Taken { what, .. } = taken;
+            let OutputPath { what, .. } = taken;
             let (other, at) = (&other.what, other.path.display());
-            let reason = format!(
-                "{what} would replace files of {other}, {at}: give each a place of its own"
-            );
+            let reason =
+                format!("{what} would replace files of {other}, {at}: give each its own path");
             return Err(self.check.error(setting, path.display(), reason));
         }
         self.taken.push(taken);
@@ -313,16 +315,17 @@ impl Outputs<'_> {
     }
 }
 
-impl Taken {
-    /// Whether both have one name, or the folder of one has to be where the other is a file. A folder in a folder harms nothing.
-    fn is_in_the_way_of(&self, other: &Taken) -> bool {
+impl OutputPath {
+    /// Whether both have the same path, or one is a file where the other needs a folder. A folder
+    /// within a folder is allowed.
+    fn is_in_the_way_of(&self, other: &OutputPath) -> bool {
         self.place == other.place
             || (!self.is_folder && self.place.holds(&other.place))
             || (!other.is_folder && other.place.holds(&self.place))
     }
 }
 
-/// Why something is not written.
+/// Why an output is refused.
 pub(crate) fn would_replace(input: &InputFile) -> String {
     format!(
         "this would replace {}, which is read: {}. Choose another output",

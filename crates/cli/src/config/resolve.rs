@@ -1,11 +1,12 @@
-//! Lays defaults, settings file, environment and flags over one another, and remembers which of them each value came from.
+//! Merges defaults, settings file, environment and flags, and records the origin of each value.
 use super::{
-    CameraLayer, ConfigError, Layer, LettersLayer, PruneLayer, RunLayer, WatchLayer, WorkerLayer,
-    check::Check,
+    CameraLayer, ConfigError, DeadLettersLayer, PruneLayer, RunLayer, SettingsLayer, ViewLayer,
+    WorkerLayer,
+    check::SettingsCheck,
     file,
     found::SettingsFile,
     layer::id_of,
-    origin::{Origin, Origins},
+    origin::{SettingOrigin, SettingOrigins},
     secret,
 };
 use crate::telemetry;
@@ -16,39 +17,40 @@ use toml::Table;
 
 const DEFAULTS: &str = include_str!("defaults.toml");
 
-/// The layers laid over one another.
+/// The merged layers.
 #[derive(Debug, Clone)]
 pub struct Resolved<L> {
     /// The topmost value of every setting.
     pub layer: L,
-    /// Where each came from.
-    pub origins: Origins,
+    /// The origin of each value.
+    pub origins: SettingOrigins,
     /// The settings file that was read, if there was one.
     pub file: Option<SettingsFile>,
 }
 
-impl<L: Layer> Resolved<L> {
-    /// Lays the flags and variables that clap read (`given`, `matches`, of the subcommand) over `file` and the defaults.
-    /// Without a `file`, `mattebox.toml` in the working directory is read if it is there.
+impl<L: SettingsLayer> Resolved<L> {
+    /// Merges the flags and variables that clap read (`given` and `matches` of the subcommand) with
+    /// `file` and the defaults. Without a `file`, it reads `mattebox.toml` in the working directory
+    /// if there is one.
     pub fn new(
         given: &L,
         matches: &ArgMatches,
         command: &clap::Command,
         file: Option<&Path>,
     ) -> Result<Self, ConfigError> {
-        let mut origins = Origins::default();
+        let mut origins = SettingOrigins::default();
         let mut values = Table::new();
-        let mut put = |table: Table, origin: &dyn Fn(&str) -> Origin| {
+        let mut put = |table: Table, origin: &dyn Fn(&str) -> SettingOrigin| {
             for (name, value) in table {
                 origins.0.insert(name.clone(), origin(&name));
                 values.insert(name, value);
             }
         };
-        put(defaults::<L>()?, &|_| Origin::Default);
+        put(defaults::<L>()?, &|_| SettingOrigin::Default);
         let file = SettingsFile::choose(file);
         if let Some(file) = &file {
             put(file::parse::<L>(&file.read()?, file)?, &|_| {
-                Origin::File(file.path.clone())
+                SettingOrigin::File(file.path.clone())
             });
         }
         put(table(given)?, &|name| {
@@ -59,9 +61,9 @@ impl<L: Layer> Resolved<L> {
                 .and_then(|a| a.get_env());
             match (matches.value_source(id), variable) {
                 (Some(ValueSource::EnvVariable), Some(v)) => {
-                    Origin::Environment(v.to_string_lossy().into_owned())
+                    SettingOrigin::Environment(v.to_string_lossy().into_owned())
                 }
-                _ => Origin::Flag,
+                _ => SettingOrigin::Flag,
             }
         });
         let layer =
@@ -75,33 +77,35 @@ impl<L: Layer> Resolved<L> {
 
     /// Logs at level debug, if no flag asks for another level.
     pub fn be_verbose(&mut self) {
-        if self.origins.of("log_level") != Origin::Flag {
-            self.layer.say_mut().log_level = Some("debug".to_owned());
-            self.origins.0.insert("log_level".to_owned(), Origin::Flag);
+        if self.origins.of("log_level") != SettingOrigin::Flag {
+            self.layer.messages_mut().log_level = Some("debug".to_owned());
+            self.origins
+                .0
+                .insert("log_level".to_owned(), SettingOrigin::Flag);
         }
     }
 
-    /// Checks how it logs, which every command that has a log does the same.
-    pub fn check_say(&self) -> Result<(), ConfigError> {
-        let check = Check(&self.origins);
-        let say = self.layer.say();
-        if let Some(level) = &say.log_level
-            && let Some(reason) = telemetry::refusal_of_level(level)
+    /// Checks the settings of messages, which are the same for every command.
+    pub fn check_messages(&self) -> Result<(), ConfigError> {
+        let check = SettingsCheck(&self.origins);
+        let messages = self.layer.messages();
+        if let Some(level) = &messages.log_level
+            && let Err(reason) = telemetry::check_level(level)
         {
             return Err(check.error("log_level", level, reason));
         }
-        if let Some(format) = say
+        if let Some(format) = messages
             .log_format
             .as_deref()
             .filter(|format| !matches!(*format, "text" | "json"))
         {
             return Err(check.error("log_format", format, "use text or json"));
         }
-        check.progress(&say.progress).map(drop)
+        check.progress(&messages.progress).map(drop)
     }
 
     /// Every setting that has a value, by name, with its origin. Secrets are masked.
-    pub fn rows(&self) -> Result<Vec<(String, toml::Value, Origin)>, ConfigError> {
+    pub fn rows(&self) -> Result<Vec<(String, toml::Value, SettingOrigin)>, ConfigError> {
         Ok(table(&self.layer)?
             .into_iter()
             .map(|(name, value)| {
@@ -113,7 +117,7 @@ impl<L: Layer> Resolved<L> {
 }
 
 /// The defaults of a command by name.
-pub(crate) fn defaults<L: Layer>() -> Result<Table, ConfigError> {
+pub(crate) fn defaults<L: SettingsLayer>() -> Result<Table, ConfigError> {
     let file = SettingsFile {
         path: "defaults.toml".into(),
         is_found: false,
@@ -121,14 +125,14 @@ pub(crate) fn defaults<L: Layer>() -> Result<Table, ConfigError> {
     file::parse::<L>(DEFAULTS, &file)
 }
 
-/// Whether every command could take its settings from this text of a file.
+/// Checks a settings file for every command.
 pub(crate) fn check(text: &str, file: &SettingsFile) -> Result<(), ConfigError> {
     file::parse::<RunLayer>(text, file)?;
     file::parse::<CameraLayer>(text, file)?;
     file::parse::<WorkerLayer>(text, file)?;
-    file::parse::<LettersLayer>(text, file)?;
+    file::parse::<DeadLettersLayer>(text, file)?;
     file::parse::<PruneLayer>(text, file)?;
-    file::parse::<WatchLayer>(text, file).map(drop)
+    file::parse::<ViewLayer>(text, file).map(drop)
 }
 
 fn table(layer: &impl Serialize) -> Result<Table, ConfigError> {
@@ -139,7 +143,10 @@ fn table(layer: &impl Serialize) -> Result<Table, ConfigError> {
 mod tests {
     use super::*;
 
-    fn resolve<L: Layer>(args: &[&str], file: Option<&str>) -> Result<Resolved<L>, ConfigError> {
+    fn resolve<L: SettingsLayer>(
+        args: &[&str],
+        file: Option<&str>,
+    ) -> Result<Resolved<L>, ConfigError> {
         let command = L::augment_args(clap::Command::new(L::COMMAND).no_binary_name(true));
         let matches = command.clone().try_get_matches_from(args).unwrap();
         let given = L::from_arg_matches(&matches).unwrap();
@@ -156,13 +163,13 @@ mod tests {
             Some("matte = \"soft\"\nout = \"x\"\nloop = true"),
         )
         .unwrap();
-        assert_eq!(r.layer.made.matte.as_deref(), Some("hard"));
-        assert_eq!(r.origins.of("matte"), Origin::Flag);
+        assert_eq!(r.layer.frame.matte.as_deref(), Some("hard"));
+        assert_eq!(r.origins.of("matte"), SettingOrigin::Flag);
         assert_eq!(r.layer.out.as_deref(), Some("x"));
-        assert!(matches!(r.origins.of("out"), Origin::File(_)));
-        assert_eq!(r.layer.read.repeat, Some(true));
+        assert!(matches!(r.origins.of("out"), SettingOrigin::File(_)));
+        assert_eq!(r.layer.source_options.repeat, Some(true));
         assert_eq!(r.layer.camera_id.as_deref(), Some("cam01"));
-        assert_eq!(r.origins.of("camera_id"), Origin::Default);
+        assert_eq!(r.origins.of("camera_id"), SettingOrigin::Default);
     }
 
     #[test]
@@ -170,12 +177,20 @@ mod tests {
         let file = Some("fps = 3\ngroup = \"g\"\n[camera]\nfps = 7.5\n[worker]\nfrom = \"latest\"");
         let camera = resolve::<CameraLayer>(&[], file).unwrap().layer;
         assert_eq!(
-            (camera.read.fps, camera.read.max_width, camera.read.repeat),
+            (
+                camera.source_options.fps,
+                camera.source_options.max_width,
+                camera.source_options.repeat
+            ),
             (Some(7.5), Some(640), Some(true))
         );
         let run = resolve::<RunLayer>(&[], file).unwrap().layer;
         assert_eq!(
-            (run.read.fps, run.read.max_width, run.read.repeat),
+            (
+                run.source_options.fps,
+                run.source_options.max_width,
+                run.source_options.repeat
+            ),
             (Some(3.0), None, Some(false))
         );
         let worker = resolve::<WorkerLayer>(&[], file).unwrap().layer;
@@ -206,7 +221,8 @@ mod tests {
 
     #[test]
     fn secrets_are_masked() {
-        let file = "kafka_password = \"hunter2\"\nkafka_option = [\"ssl.key.password=hunter3\", \"linger.ms=7\"]";
+        let file = "kafka_password = \"hunter2\"\nkafka_option = [\"ssl.key.password=hunter3\", \
+             \"linger.ms=7\"]";
         let rows = resolve::<WorkerLayer>(&[], Some(file))
             .unwrap()
             .rows()

@@ -1,9 +1,10 @@
-//! What must never be shown: not in logs, not by `mattebox config`, not in an error.
+//! Hides secrets in logs, in errors and in the output of `mattebox config`.
 pub(crate) use mattebox_engine::address::MASK;
 use mattebox_engine::address::{harmless, option};
 use toml::Value;
 
-/// Whether a setting, or a property of librdkafka, holds a secret by its name. Files that hold one, and locations, do not.
+/// Whether the name of a setting, or of a property of librdkafka, is that of a secret. The path of
+/// a file with a secret is not secret.
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let words = [
@@ -42,7 +43,7 @@ pub(crate) fn shown(name: &str, text: &str) -> String {
         "kafka_option" => match text.split_once('=') {
             Some((property, value)) if is_plain_property(property, value) => text.to_owned(),
             Some((property, _)) => format!("{}={MASK}", harmless::source(property)),
-            // It may be a secret that was typed in the wrong way.
+            // It may be a secret with a typing error.
             None => MASK.to_owned(),
         },
         "input_option" => match text.split_once('=') {
@@ -59,7 +60,7 @@ pub(crate) fn shown(name: &str, text: &str) -> String {
                     .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')) =>
             {
                 let shown = harmless::source(source);
-                // What has several = may be a list of names and passwords.
+                // A text with several = may be a list of names and passwords.
                 let is_list = source.contains('=') && !source.contains(':');
                 if is_list {
                     format!("{camera}={MASK}")
@@ -73,7 +74,8 @@ pub(crate) fn shown(name: &str, text: &str) -> String {
     }
 }
 
-/// Whether the value of a property of librdkafka is known to hold no secret: a number, a switch or one of its words.
+/// Whether the value of a property of librdkafka is known to hold no secret: a number, a switch or
+/// one of its words.
 fn is_plain_property(property: &str, value: &str) -> bool {
     let is_word = value.len() <= 24
         && value

@@ -1,13 +1,13 @@
-//! Checked settings: what was asked for, as types that cannot be wrong.
+//! The checked settings of `mattebox run`, as types that hold valid values only.
 use super::{
     ConfigError, Resolved,
-    check::Check,
-    keep::{self, Keeping},
-    layer::{MadeLayer, RunLayer},
+    check::SettingsCheck,
+    keep::{self, FolderRetention},
+    layer::{FrameLayer, RunLayer},
     names,
-    origin::Origin,
-    output_choice::{EarlierFrames, Format, FrameNames, ProgressStyle},
-    outputs, trace, view,
+    origin::SettingOrigin,
+    output_choice::{EarlierFrames, FrameNames, OutputFormat, ProgressStyle},
+    outputs, page, trace,
 };
 use mattebox_core::codec::ImageFormat;
 use mattebox_engine::{FrameSettings, trace::TraceSettings};
@@ -21,54 +21,54 @@ use std::{
     ffi::OsString, fmt::Display, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration,
 };
 
-/// Everything `mattebox run` needs to know.
+/// The checked settings of `mattebox run`.
 #[derive(Debug, Clone)]
 pub struct RunSettings {
     /// The cameras, each with its own name.
     pub cameras: Vec<CameraSource>,
-    /// How sources are read.
+    /// The options of sources.
     pub source: SourceOptions,
-    /// Where pictures go.
+    /// The output.
     pub sink: SinkSpec,
-    /// No setting says where pictures go: they go to the default folder.
+    /// No setting names an output, so it is the default folder.
     pub is_default_sink: bool,
-    /// What is asked of each frame, as long as nobody changes it. Its format is that of files.
+    /// The settings of frames at the start. Their format is that of files.
     pub frame: FrameSettings,
     /// The format of pictures.
-    pub format: Format,
-    /// After how much a new video file begins.
+    pub format: OutputFormat,
+    /// The length of a video file before a new one begins.
     pub segment: Option<Duration>,
-    /// How videos in H.264 are encoded.
+    /// The H.264 encoder and its options.
     pub coding: VideoCoding,
-    /// What happens to a file that is there.
+    /// How to treat a file that is there already.
     pub on_existing: OnExisting,
-    /// What happens to frames that the folders hold.
+    /// How to treat frames that are in the folders already.
     pub earlier_frames: EarlierFrames,
-    /// How the files of frames are called.
+    /// The names of the files of frames.
     pub names: FrameNames,
     /// The names that frames keep, without endings, for each camera; empty if they have numbers.
     pub kept_names: Vec<Vec<OsString>>,
-    /// What is removed of the outputs while the run goes on.
-    pub keeping: Option<Keeping>,
-    /// Where mattes are written, if anywhere.
+    /// The old files to remove during the run.
+    pub keeping: Option<FolderRetention>,
+    /// The folder of mattes, if there is one.
     pub alpha_out: Option<PathBuf>,
     /// Frames per camera after which it ends.
     pub frames: Option<u64>,
     /// Threads that work on frames.
     pub threads: NonZeroUsize,
-    /// Newest frame wins; `None`: as the source is.
+    /// Whether old frames are dropped for new ones. `None`: if the source is live.
     pub live: Option<bool>,
-    /// How long the last frames may take after the first signal.
+    /// The longest time for the last frames after the first signal.
     pub shutdown_timeout: Duration,
-    /// The log is for machines.
+    /// Whether the log is JSON.
     pub logs_json: bool,
-    /// How progress is shown.
+    /// The style of progress.
     pub progress: ProgressStyle,
     /// The live page, if there is one.
     pub view: Option<ViewSettings>,
-    /// Where numbers are served.
+    /// The address that serves metrics.
     pub metrics: Option<SocketAddr>,
-    /// Where traces go, if anywhere.
+    /// The collector of traces, if there is one.
     pub trace: Option<TraceSettings>,
 }
 
@@ -80,17 +80,17 @@ impl RunSettings {
 
     /// Checks every value. The first that cannot be used is the error.
     pub fn new(resolved: &Resolved<RunLayer>) -> Result<Self, ConfigError> {
-        let check = Check(&resolved.origins);
+        let check = SettingsCheck(&resolved.origins);
         let l = &resolved.layer;
-        let made = &resolved.layer.made;
+        let made = &resolved.layer.frame;
         let sink: SinkSpec = check.parse("out", &l.out)?;
         let source = SourceOptions {
             square_pixels: !sink.has_pixel_aspect(),
             sound: sink.has_sound() && !l.no_audio.unwrap_or(false),
-            ..check.source(&l.read)?
+            ..check.source(&l.source_options)?
         };
         let format = match (&sink, &made.format) {
-            (SinkSpec::Stdout, _) => Format::Stdout(check.parse("format", &made.format)?),
+            (SinkSpec::Stdout, _) => OutputFormat::Stdout(check.parse("format", &made.format)?),
             (SinkSpec::Directory(_) | SinkSpec::Nothing, Some(text))
                 if text.parse::<StdoutFormat>().is_ok() && text.parse::<ImageFormat>().is_err() =>
             {
@@ -100,25 +100,26 @@ impl RunSettings {
                     "this is for standard output only (--out -): use png, jpg or webp",
                 ));
             }
-            _ => Format::Image(check.parse("format", &made.format)?),
+            _ => OutputFormat::Image(check.parse("format", &made.format)?),
         };
-        // Only files have the format's limits: a video or a stream has its own.
+        // The limits of a picture format hold for files only.
         let files = match (&sink, format) {
             (SinkSpec::Directory(_), _) => made.format.clone(),
             _ => None,
         };
-        let made = MadeLayer {
+        let made = FrameLayer {
             format: files,
             ..made.clone()
         };
-        let frame = check.frame(&made, l.read.max_megapixels)?;
+        let frame = check.frame(&made, l.source_options.max_megapixels)?;
         let cameras = check.cameras(&l.source, &l.camera_id)?;
         check.size(&source, &cameras)?;
         if cameras.len() > 1 && !sink.takes_many_cameras() {
             let reason = match sink {
                 SinkSpec::Stdout => "standard output takes one source, not several",
                 _ => {
-                    "put {camera} into the name so that each source gets its own, for example out/{camera}.mp4"
+                    "put {camera} into the name so that each source gets its own, for example \
+                     out/{camera}.mp4"
                 }
             };
             return Err(check.error("out", sink, reason));
@@ -164,7 +165,7 @@ impl RunSettings {
             kept_names,
             cameras,
             source,
-            is_default_sink: resolved.origins.of("out") == Origin::Default,
+            is_default_sink: resolved.origins.of("out") == SettingOrigin::Default,
             sink,
             frame,
             format,
@@ -174,14 +175,14 @@ impl RunSettings {
             earlier_frames,
             alpha_out,
             frames: check
-                .integer("frames", l.read.frames, 1, i64::MAX)?
+                .integer("frames", l.source_options.frames, 1, i64::MAX)?
                 .map(|n| n as u64),
             threads: check.threads(&made)?,
             live: l.live,
-            shutdown_timeout: check.shutdown_timeout(&l.say.shutdown_timeout)?,
-            logs_json: l.say.log_format.as_deref() == Some("json"),
-            progress: check.progress(&l.say.progress)?,
-            view: view::settings(&check, &l.view)?,
+            shutdown_timeout: check.shutdown_timeout(&l.messages.shutdown_timeout)?,
+            logs_json: l.messages.log_format.as_deref() == Some("json"),
+            progress: check.progress(&l.messages.progress)?,
+            view: page::settings(&check, &l.view)?,
             metrics: check.metrics(&l.metrics)?,
             trace: trace::settings(&check, &l.trace)?,
         };
@@ -204,16 +205,18 @@ impl RunSettings {
     }
 }
 
-/// What was said about frames that are there. The default of `on_existing` says nothing about the frames of an earlier run.
+/// The decision of the settings about frames of an earlier run. The default of `on_existing` is no
+/// decision.
 fn earlier_frames(
-    check: &Check<'_>,
+    check: &SettingsCheck<'_>,
     append: Option<bool>,
     on_existing: OnExisting,
 ) -> Result<EarlierFrames, ConfigError> {
-    let is_asked = check.0.of("on_existing") != Origin::Default;
+    let is_asked = check.0.of("on_existing") != SettingOrigin::Default;
     match (append.unwrap_or(false), on_existing) {
         (true, OnExisting::Overwrite) if is_asked => {
-            let reason = "the frames that are there are either kept or removed: choose one of append and on_existing overwrite";
+            let reason = "the frames that are there are either kept or removed: choose one of \
+                 append and on_existing overwrite";
             Err(check.error("append", true, reason))
         }
         (true, _) => Ok(EarlierFrames::Append),
@@ -223,26 +226,26 @@ fn earlier_frames(
     }
 }
 
-/// How long a file of a recording is.
+/// The length of one file of a recording.
 fn segment(
-    check: &Check<'_>,
+    check: &SettingsCheck<'_>,
     text: &Option<String>,
     sink: &SinkSpec,
 ) -> Result<Option<Duration>, ConfigError> {
-    let segment = check.positive_span("segment", text)?;
+    let segment = check.positive_duration("segment", text)?;
     let Some(text) = text else {
         return Ok(None);
     };
     let reason = match sink {
         SinkSpec::Video(path) if OutputPathKind::of(path) == OutputPathKind::Pipe => {
-            "a pipe is no file that another one could follow: give a video file (--out rec.mkv)"
+            "a pipe cannot be split into files: give a video file (--out rec.mkv)"
         }
         SinkSpec::Video(_) => return Ok(segment),
         SinkSpec::Directory(_) => {
             "a folder has a file for each picture: give a video file (--out rec.mkv)"
         }
         SinkSpec::Url(_) | SinkSpec::Stdout | SinkSpec::Nothing => {
-            "only a video file can be followed by another one: give one (--out rec.mkv)"
+            "only a video file can be split: give one (--out rec.mkv)"
         }
     };
     Err(check.error("segment", text, reason))
@@ -250,7 +253,7 @@ fn segment(
 
 /// Only the files of a folder have names.
 fn check_names(
-    check: &Check<'_>,
+    check: &SettingsCheck<'_>,
     sink: &SinkSpec,
     has_mattes: bool,
     names: &dyn Display,
@@ -267,12 +270,16 @@ fn check_names(
 }
 
 /// Only the files of a folder can be added to.
-fn check_append(check: &Check<'_>, sink: &SinkSpec, has_mattes: bool) -> Result<(), ConfigError> {
+fn check_append(
+    check: &SettingsCheck<'_>,
+    sink: &SinkSpec,
+    has_mattes: bool,
+) -> Result<(), ConfigError> {
     let reason = match sink {
         SinkSpec::Directory(_) => return Ok(()),
-        SinkSpec::Video(_) => "nothing can be added to a video: give a folder (--out)",
+        SinkSpec::Video(_) => "frames cannot be appended to a video: give a folder (--out)",
         _ if has_mattes => return Ok(()),
-        _ => "only a folder can be added to: give one (--out)",
+        _ => "frames can be appended only to a folder: give one (--out)",
     };
     Err(check.error("append", true, reason))
 }

@@ -1,16 +1,16 @@
 //! The checked settings of traces.
-use super::{ConfigError, check::Check, layer::TraceLayer};
+use super::{ConfigError, check::SettingsCheck, layer::TraceLayer};
 use mattebox_engine::address::Address;
 use mattebox_engine::trace::TraceSettings;
 use reqwest::Url;
 use std::net::IpAddr;
 
-/// Where the OTLP protocol has traces.
+/// The path for traces in the OTLP protocol.
 const PATH: &str = "/v1/traces";
 
 /// Checks every value. `None`: no traces are asked for.
 pub(super) fn settings(
-    check: &Check<'_>,
+    check: &SettingsCheck<'_>,
     l: &TraceLayer,
 ) -> Result<Option<TraceSettings>, ConfigError> {
     let sample = l.otlp_sample.unwrap_or(1.0);
@@ -32,7 +32,8 @@ pub(super) fn settings(
         return Err(wanted());
     }
     if !url.username().is_empty() || url.password().is_some() {
-        let reason = "leave out the user and the password: OTEL_EXPORTER_OTLP_HEADERS can hold an Authorization";
+        let reason = "leave out the user and the password: OTEL_EXPORTER_OTLP_HEADERS can hold an \
+             Authorization";
         return Err(check.error("otlp", text, reason));
     }
     let base = url.path().trim_end_matches('/');
@@ -42,7 +43,7 @@ pub(super) fn settings(
         format!("{base}{PATH}")
     };
     url.set_path(&path);
-    // Proxies are for elsewhere, as they are for other programs that send telemetry.
+    // A collector on this machine is reached without a proxy, as other telemetry clients do.
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let is_local = host == "localhost"
         || host
@@ -58,14 +59,14 @@ pub(super) fn settings(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::origin::Origins;
+    use crate::config::origin::SettingOrigins;
 
-    fn settings(otlp: &str, sample: Option<f64>) -> Result<Option<TraceSettings>, String> {
+    fn settings(otlp: &str, sample: Option<f64>) -> Result<Option<TraceSettings>, ConfigError> {
         let layer = TraceLayer {
             otlp: Some(otlp.to_owned()),
             otlp_sample: sample,
         };
-        super::settings(&Check(&Origins::default()), &layer).map_err(|e| e.to_string())
+        super::settings(&SettingsCheck(&SettingOrigins::default()), &layer)
     }
 
     #[test]
@@ -107,7 +108,7 @@ mod tests {
     #[test]
     fn what_cannot_be_is_said_without_its_password() {
         for text in ["c:4318", "ftp://c", "http://", "grpc://me:secret1@c"] {
-            let error = settings(text, None).unwrap_err();
+            let error = settings(text, None).unwrap_err().to_string();
             assert!(
                 error.contains("http://127.0.0.1:4318") && !error.contains("secret1"),
                 "{error}"
@@ -116,9 +117,12 @@ mod tests {
         assert!(
             settings("http://c", Some(1.5))
                 .unwrap_err()
+                .to_string()
                 .contains("between 0 and 1")
         );
-        let error = settings("http://me:secret1@c", None).unwrap_err();
+        let error = settings("http://me:secret1@c", None)
+            .unwrap_err()
+            .to_string();
         assert!(
             error.contains("OTEL_EXPORTER_OTLP_HEADERS") && !error.contains("secret1"),
             "{error}"

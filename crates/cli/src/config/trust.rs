@@ -1,28 +1,31 @@
-//! Which settings a file may hold that was found in the working directory, and not named.
+//! The settings that a found file may hold.
 //!
-//! `mattebox.toml` in the working directory is read without being asked for, and may have come with somebody else's clips. So it may say how
-//! frames are made, but not run a program, open a port to others, show the room, choose a secret, or say where frames go or come from
-//! beyond this machine: those settings count from `--config`, the environment and the command line only. Every key has its [`Trust`] in one
-//! table; one that is missing there is not taken from such a file.
+//! mattebox reads `mattebox.toml` in the working directory even if no flag names it, and the file
+//! may have arrived with clips of another person. So it may change the look of frames. It may not
+//! run a program, open a port to other machines, show the room, choose a secret, or send frames to
+//! or fetch them from another machine: those settings count only in a file that `--config` names,
+//! in the environment and on the command line. One table has the [`FileTrust`] of every key; a key
+//! that is missing there may not stand in a found file.
 use mattebox_core::{compose::BackgroundSpec, frame::CameraId};
 use mattebox_media::{sink::SinkSpec, source::SourceSpec};
 use std::path::{Component, Path};
 use toml::Value;
 
-/// From where a setting counts.
+/// The files in which a setting counts.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Trust {
-    /// From every file.
+pub(super) enum FileTrust {
+    /// In every file.
     Any,
-    /// From every file, if its value stays on this machine and in this folder. The text says what another value does.
+    /// In every file, if its value stays on this machine and in this folder. The text is the effect
+    /// of any other value.
     Near(fn(&str) -> bool, &'static str),
-    /// Only from a file that was named. The text says what it does.
+    /// Only in a file that a flag names. The text is the effect of the setting.
     Named(&'static str),
 }
-use Trust::{Any, Named, Near};
+use FileTrust::{Any, Named, Near};
 
 /// Every key of every command.
-const TABLE: &[(&str, Trust)] = &[
+const TABLE: &[(&str, FileTrust)] = &[
     ("alpha_out", Near(is_near_output, WRITES)),
     ("append", Any),
     ("background", Near(is_near_background, READS)),
@@ -30,7 +33,7 @@ const TABLE: &[(&str, Trust)] = &[
     ("camera_id", Any),
     (
         "camera_settings",
-        Named("it names a file, and that names pictures that are shown"),
+        Named("it names another file, which can name pictures to show"),
     ),
     ("commit_interval", Any),
     ("connect_timeout", Any),
@@ -52,11 +55,11 @@ const TABLE: &[(&str, Trust)] = &[
     ("hwaccel", Any),
     (
         "input_format",
-        Named("it decides with which part of FFmpeg a source is opened, and some read other files"),
+        Named("it selects a part of FFmpeg, and some parts read other files"),
     ),
     (
         "input_option",
-        Named("it can change everything about how FFmpeg opens a source"),
+        Named("it can change every FFmpeg option of a source"),
     ),
     ("instance_id", Any),
     ("jpeg_quality", Any),
@@ -157,13 +160,14 @@ const LISTENS: &str = "it opens a port to other machines";
 const BROKER: &str = "it is a secret of the connection to the broker, or decides how safe that is";
 const PAGE: &str = "it is a secret of the live page";
 
-/// From where a key counts.
-pub(super) fn of(key: &str) -> Trust {
+/// The files in which a key counts.
+pub(super) fn of(key: &str) -> FileTrust {
     let found = TABLE.iter().find(|(name, _)| *name == key);
     found.map_or(Named("it may be unsafe"), |(_, trust)| *trust)
 }
 
-/// The keys that count only from a file that was named, and those of which some values do. For the reference.
+/// The keys that count only in a file that a flag names, and those of which some values do. For the
+/// reference.
 #[cfg(test)]
 pub(crate) fn restricted() -> (Vec<&'static str>, Vec<(&'static str, &'static str)>) {
     let named = TABLE
@@ -184,7 +188,7 @@ pub(crate) fn restricted() -> (Vec<&'static str>, Vec<(&'static str, &'static st
     (named, near)
 }
 
-/// Why a key with this value does not count in a file that was found; `None` if it does.
+/// Why a key with this value does not count in a found file; `None` if it does.
 pub(super) fn objection(key: &str, value: &Value) -> Option<&'static str> {
     match of(key) {
         Any => None,
@@ -198,7 +202,8 @@ fn texts(value: &Value) -> Vec<&str> {
     match value {
         Value::String(text) => vec![text],
         Value::Array(values) => values.iter().flat_map(texts).collect(),
-        // The page at its usual place, or a value of the wrong type, which is refused elsewhere.
+        // The default address of the page, or a value of the wrong type, which is refused
+        // elsewhere.
         _ => vec![],
     }
 }
@@ -212,17 +217,17 @@ fn is_inside(text: &str) -> bool {
 
 fn is_near_output(text: &str) -> bool {
     if let Some(topic) = text.strip_prefix("topic:") {
-        // At the broker, which has its own rule.
+        // The address of the broker has a rule.
         return !topic.contains(['/', ':']);
     }
     match text.parse() {
-        // Files in a folder have names that only we give.
+        // Files in a folder have names that only mattebox gives.
         Ok(SinkSpec::Directory(_)) => !has_protocol(text),
-        // A video could take the place of somebody's own.
+        // A video could replace a file of the user.
         Ok(SinkSpec::Video(path)) => path.to_str().is_some_and(is_inside) && !has_protocol(text),
         Ok(SinkSpec::Stdout | SinkSpec::Nothing) => true,
         Ok(SinkSpec::Url(_)) => false,
-        // What names no output is refused elsewhere.
+        // A text that names no output is refused elsewhere.
         Err(_) => !has_protocol(text),
     }
 }
@@ -248,10 +253,10 @@ fn is_source_of_pictures(text: &str) -> bool {
 
 fn is_near_background(text: &str) -> bool {
     match text.parse() {
-        // It may be the room itself.
+        // It may show the room.
         Ok(BackgroundSpec::Video(_)) => false,
         Ok(BackgroundSpec::Image(path)) => path.to_str().is_some_and(is_near_source),
-        // What is no background is refused elsewhere.
+        // A text that is no background is refused elsewhere.
         Ok(
             BackgroundSpec::Color(_) | BackgroundSpec::Transparent | BackgroundSpec::Blur { .. },
         )
@@ -292,7 +297,7 @@ fn is_local_host(host: &str) -> bool {
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
-/// `ADDRESS:PORT`, a port alone, `true` or `false`. What is none of them is refused elsewhere.
+/// `ADDRESS:PORT`, a port alone, `true` or `false`. Any other text is refused elsewhere.
 fn is_local_address(text: &str) -> bool {
     let port = text.strip_prefix(':').unwrap_or(text);
     matches!(text, "" | "true" | "false")
@@ -314,7 +319,8 @@ mod tests {
                 let known = TABLE.iter().any(|(name, _)| *name == key);
                 assert!(
                     known,
-                    "{key} of {command}: say in config/trust.rs whether a file that was found may hold it"
+                    "{key} of {command}: say in config/trust.rs whether a file that was found may \
+                     hold it"
                 );
             }
         }

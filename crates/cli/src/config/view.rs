@@ -1,166 +1,44 @@
-//! The checked settings of the live page.
-use super::{
-    ConfigError,
-    check::Check,
-    layer::{TopicViewLayer, ViewLayer},
-};
-use mattebox_engine::files;
+//! The settings of `mattebox view`.
+use super::{ConfigError, Resolved, broker, check::SettingsCheck, layer::ViewLayer, page};
+use mattebox_kafka::settings::{WatchSettings, topic_name};
 use mattebox_server::ViewSettings;
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::time::Duration;
 
-/// Where the page is without another address.
-const ADDRESS: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9480);
-/// Shorter ones could be guessed.
-const SHORTEST_TOKEN: usize = 16;
-
-/// Checks every value. `None`: no page is asked for.
-pub(super) fn settings(
-    check: &Check<'_>,
-    l: &ViewLayer,
-) -> Result<Option<ViewSettings>, ConfigError> {
-    match l.view.as_deref() {
-        None | Some("" | "false") => Ok(None),
-        Some(_) => asked_for(check, l).map(Some),
-    }
+/// The checked settings of `mattebox view`.
+#[derive(Debug, Clone)]
+pub struct ViewCommand {
+    /// The topic of results.
+    pub watch: WatchSettings,
+    /// The page.
+    pub view: ViewSettings,
+    /// The longest time that a stop may take.
+    pub shutdown_timeout: Duration,
 }
 
-/// After how long without a frame a camera of a topic is shown no more.
-pub(super) fn forget(check: &Check<'_>, l: &TopicViewLayer) -> Result<Duration, ConfigError> {
-    Ok(check
-        .positive_span("forget", &l.forget)?
-        .unwrap_or(Duration::MAX))
-}
-
-/// The settings of a page that is there without being asked for.
-pub(super) fn asked_for(check: &Check<'_>, l: &ViewLayer) -> Result<ViewSettings, ConfigError> {
-    let text = l.view.as_deref().unwrap_or("true");
-    let address = match text.strip_prefix(':').unwrap_or(text).parse::<u16>() {
-        _ if text == "true" => ADDRESS,
-        Ok(port) => SocketAddr::from(([127, 0, 0, 1], port)),
-        Err(_) => text.parse().map_err(|_| {
-            check.error(
-                "view",
-                text,
-                "write ADDRESS:PORT, such as 127.0.0.1:9480, or a port alone",
-            )
-        })?,
-    };
-    let token = match (&l.token, &l.token_file) {
-        (Some(token), None) => Some(token.clone()),
-        (None, Some(file)) => Some(
-            files::read_secret(Path::new(file))
-                .map_err(|e| check.error("token_file", file, e))?
-                .trim()
-                .to_owned(),
-        ),
-        (Some(_), Some(_)) => {
-            return Err(ConfigError::Conflict(
-                "--token and --token-file say the same thing twice; choose one".to_owned(),
-            ));
-        }
-        (None, None) => None,
-    };
-    if let Some(token) = &token
-        && token.len() < SHORTEST_TOKEN
-    {
-        let reason = format!(
-            "the token is too short: use {SHORTEST_TOKEN} characters or more, such as `openssl rand -hex 16` gives"
-        );
-        return Err(ConfigError::Conflict(reason));
-    }
-    if token.is_none() && !address.ip().is_loopback() {
-        let reason = "everyone who reaches this address would see the cameras and could change them: \
-                      give a --token or --token-file, or use 127.0.0.1 and a tunnel";
-        return Err(check.error("view", address, reason));
-    }
-    let tls = match (&l.tls_cert, &l.tls_key) {
-        (Some(cert), Some(key)) => Some((cert.into(), key.into())),
-        (None, None) => None,
-        _ => {
-            return Err(ConfigError::Conflict(
-                "--tls-cert and --tls-key belong together: give both".to_owned(),
-            ));
-        }
-    };
-    Ok(ViewSettings {
-        address,
-        token: token.map(mattebox_engine::address::Secret::new),
-        tls,
-        hosts: l
-            .view_host
-            .iter()
-            .flatten()
-            .map(|name| name.trim().to_ascii_lowercase())
-            .collect(),
-        show_raw: l.show_raw.unwrap_or(false),
-        max_viewers: check
-            .integer("max_viewers", l.max_viewers, 1, 10_000)?
-            .unwrap_or(100) as usize,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::origin::Origins;
-
-    fn settings(
-        view: &str,
-        change: impl FnOnce(&mut ViewLayer),
-    ) -> Result<Option<ViewSettings>, String> {
-        let mut layer = ViewLayer {
-            view: Some(view.to_owned()),
-            ..Default::default()
+impl ViewCommand {
+    /// Checks every value. The first that cannot be used is the error.
+    pub fn new(resolved: &Resolved<ViewLayer>) -> Result<Self, ConfigError> {
+        let check = SettingsCheck(&resolved.origins);
+        let l = &resolved.layer;
+        let Some(results) = l.results.clone() else {
+            let what = "no topic was given: name the topic of results, as `mattebox worker --out \
+                 topic:NAME` writes it";
+            return Err(ConfigError::Conflict(what.to_owned()));
         };
-        change(&mut layer);
-        super::settings(&Check(&Origins::default()), &layer).map_err(|e| e.to_string())
-    }
-
-    #[test]
-    fn an_address_can_be_left_out_in_part_or_whole() {
-        let address = |text: &str| {
-            settings(text, |_| {})
-                .unwrap()
-                .map(|s| s.address.to_string())
-        };
-        assert_eq!(address("true").as_deref(), Some("127.0.0.1:9480"));
-        assert_eq!(address("8000").as_deref(), Some("127.0.0.1:8000"));
-        assert_eq!(address("[::1]:1").as_deref(), Some("[::1]:1"));
-        assert_eq!(address("false"), None);
-    }
-
-    #[test]
-    fn what_would_be_unsafe_is_refused_with_a_way_out() {
-        let token = |t: &'static str| move |l: &mut ViewLayer| l.token = Some(t.to_owned());
-        assert!(
-            settings("0.0.0.0:9480", |_| {})
-                .unwrap_err()
-                .contains("--token")
-        );
-        assert!(
-            settings("0.0.0.0:9480", token("short"))
-                .unwrap_err()
-                .contains("openssl rand")
-        );
-        assert!(
-            settings("0.0.0.0:9480", token("0123456789abcdef"))
-                .unwrap()
-                .unwrap()
-                .token
-                .is_some()
-        );
-        assert!(
-            settings("true", |l| l.tls_cert = Some("c.pem".to_owned()))
-                .unwrap_err()
-                .contains("both")
-        );
-        assert!(
-            settings("here", |_| {})
-                .unwrap_err()
-                .contains("ADDRESS:PORT")
-        );
-        let shown = format!("{:?}", settings("true", token("0123456789abcdef")).unwrap());
-        assert!(!shown.contains("0123456789abcdef"), "{shown}");
+        topic_name(&results).map_err(|reason| check.error("results", &results, reason))?;
+        Ok(ViewCommand {
+            watch: WatchSettings {
+                broker: broker::settings(&check, &l.kafka)?,
+                results,
+                connect_timeout: check
+                    .duration("connect_timeout", &l.connect_timeout)?
+                    .unwrap_or(Duration::from_secs(120)),
+                limits: check.limits(l.max_megapixels)?,
+                forget: page::forget(&check, &l.view)?,
+            },
+            // This command always serves the page.
+            view: page::asked_for(&check, &l.view.page)?,
+            shutdown_timeout: check.shutdown_timeout(&l.messages.shutdown_timeout)?,
+        })
     }
 }

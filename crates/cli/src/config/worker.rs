@@ -1,13 +1,13 @@
 //! The settings of `mattebox worker`.
 use super::{
     ConfigError, Resolved, broker,
-    check::Check,
-    keep::{self, Keeping},
+    check::SettingsCheck,
+    keep::{self, FolderRetention},
     layer::WorkerLayer,
     names,
-    origin::Origin,
+    origin::SettingOrigin,
     output_choice::ProgressStyle,
-    outputs, trace, view,
+    outputs, page, trace,
 };
 use mattebox_core::compose::BackgroundSpec;
 use mattebox_engine::BackgroundChoice;
@@ -17,38 +17,40 @@ use mattebox_server::ViewSettings;
 use mattebox_store::OnExisting;
 use std::{net::SocketAddr, time::Duration};
 
-/// Everything `mattebox worker` needs to know.
+/// The checked settings of `mattebox worker`.
 #[derive(Debug, Clone)]
 pub struct WorkerCommand {
-    /// The worker itself.
+    /// The settings of the worker.
     pub worker: WorkerSettings,
-    /// Where numbers are served.
+    /// The address that serves metrics.
     pub metrics: Option<SocketAddr>,
     /// The live page, if there is one.
     pub view: Option<ViewSettings>,
-    /// How progress is shown.
+    /// The style of progress.
     pub progress: ProgressStyle,
-    /// What is removed of the folder while it works.
-    pub keeping: Option<Keeping>,
+    /// The old files to remove from the folder.
+    pub keeping: Option<FolderRetention>,
 }
 
 impl WorkerCommand {
     /// Checks every value. The first that cannot be used is the error.
     pub fn new(resolved: &Resolved<WorkerLayer>) -> Result<Self, ConfigError> {
-        let check = Check(&resolved.origins);
+        let check = SettingsCheck(&resolved.origins);
         let l = &resolved.layer;
-        let made = &resolved.layer.made;
+        let made = &resolved.layer.frame;
         if made.format.as_deref() == Some("raw") {
             return Err(check.error("format", "raw", "use png, jpg or webp"));
         }
         let frame = check.frame(made, l.max_megapixels)?;
         if let BackgroundChoice::Spec(background @ BackgroundSpec::Video(_)) = &frame.background {
-            let reason = "a worker that goes on after a crash could not tell which of its pictures comes next: use another background";
+            let reason = "a worker that goes on after a crash could not tell which of its pictures \
+                 comes next: use another background";
             return Err(check.error("background", background, reason));
         }
         let on_existing = check.parse("on_existing", &made.on_existing)?;
         if on_existing == OnExisting::Fail {
-            let reason = "after a crash a frame may be made once more, and its file be there: use overwrite or skip";
+            let reason = "after a crash a frame may be made once more, and its file be there: use \
+                 overwrite or skip";
             return Err(check.error("on_existing", on_existing, reason));
         }
         let broker = broker::settings(&check, &l.kafka)?;
@@ -78,21 +80,21 @@ impl WorkerCommand {
                 other => return Err(check.error("until", other, "use end or never")),
             },
             max_age: match l.live {
-                Some(true) => check.positive_span("max_age", &l.max_age)?,
+                Some(true) => check.positive_duration("max_age", &l.max_age)?,
                 _ => None,
             },
-            forget: view::forget(&check, &l.view)?,
+            forget: page::forget(&check, &l.view)?,
             connect_timeout: check
-                .span("connect_timeout", &l.connect_timeout)?
+                .duration("connect_timeout", &l.connect_timeout)?
                 .unwrap_or(Duration::from_secs(120)),
             dead_share,
             dead_window: check
                 .integer("dead_window", l.dead_window, 1, 1_000_000)?
                 .unwrap_or(100) as usize,
             commit_interval: commit_interval(&check, &l.commit_interval, &sink)?,
-            // Results in a topic come with the commit, and an interval that is asked for is kept.
+            // Results in a topic become visible with the commit, so the interval of the user holds.
             bounds_states: matches!(sink, WorkerSink::Directory(_))
-                && check.0.of("commit_interval") == Origin::Default,
+                && check.0.of("commit_interval") == SettingOrigin::Default,
             fsync: l.fsync.unwrap_or(false),
             names: names::template(&check, &l.name, "number", true)?,
             sink,
@@ -113,28 +115,28 @@ impl WorkerCommand {
             },
             threads: check.threads(made)?,
             trace: trace::settings(&check, &l.trace)?,
-            shutdown_timeout: check.shutdown_timeout(&l.say.shutdown_timeout)?,
+            shutdown_timeout: check.shutdown_timeout(&l.messages.shutdown_timeout)?,
         };
         outputs::check_worker(&check, resolved, &worker)?;
         Ok(WorkerCommand {
             keeping: keeping(&check, l, &worker)?,
             worker,
             metrics: check.metrics(&l.metrics)?,
-            view: view::settings(&check, &l.view.page)?,
-            progress: check.progress(&l.say.progress)?,
+            view: page::settings(&check, &l.view.page)?,
+            progress: check.progress(&l.messages.progress)?,
         })
     }
 }
 
-/// Results in a topic come with the commit; files are in place before, so that their states may be
-/// stored less often.
+/// Results in a topic become visible with the commit. Files are in place before, so their states
+/// can be stored less often.
 fn commit_interval(
-    check: &Check<'_>,
+    check: &SettingsCheck<'_>,
     text: &Option<String>,
     sink: &WorkerSink,
 ) -> Result<Duration, ConfigError> {
-    let given = check.positive_span("commit_interval", text)?;
-    let is_asked = check.0.of("commit_interval") != Origin::Default;
+    let given = check.positive_duration("commit_interval", text)?;
+    let is_asked = check.0.of("commit_interval") != SettingOrigin::Default;
     Ok(match (given.filter(|_| is_asked), sink) {
         (Some(interval), _) => interval,
         (None, WorkerSink::Topic(_)) => Duration::from_millis(500),
@@ -142,12 +144,12 @@ fn commit_interval(
     })
 }
 
-/// Only files can be removed, and only they have names.
+/// Only files can be removed, and only files have names.
 fn keeping(
-    check: &Check<'_>,
+    check: &SettingsCheck<'_>,
     l: &WorkerLayer,
     worker: &WorkerSettings,
-) -> Result<Option<Keeping>, ConfigError> {
+) -> Result<Option<FolderRetention>, ConfigError> {
     let sink = match &worker.sink {
         WorkerSink::Directory(root) => SinkSpec::Directory(root.clone()),
         WorkerSink::Topic(_) if !worker.names.is_default() => {
@@ -159,7 +161,7 @@ fn keeping(
     keep::of_run(check, &l.keep, &sink, false, None, &[])
 }
 
-fn sink(check: &Check<'_>, out: &Option<String>) -> Result<WorkerSink, ConfigError> {
+fn sink(check: &SettingsCheck<'_>, out: &Option<String>) -> Result<WorkerSink, ConfigError> {
     let text = check.given("out", out)?;
     if let Some(topic) = text.strip_prefix("topic:") {
         topic_name(topic).map_err(|reason| check.error("out", text, reason))?;

@@ -3,7 +3,7 @@ use image::GrayImage;
 
 /// The alpha of one frame.
 #[derive(Debug)]
-pub struct Alpha {
+pub struct AlphaFrame {
     /// 0 is background, 255 foreground.
     pub alpha: GrayImage,
     /// The file's name, for frames that are files.

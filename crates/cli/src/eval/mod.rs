@@ -1,12 +1,12 @@
-//! `mattebox eval`: how good a matte is, measured against the true one.
+//! `mattebox eval`: measures a matte against the true one.
 //!
-//! Two sequences of alphas, predicted and true, are read side by side, each from a video, a folder of pictures or a single picture,
-//! and every frame is measured with [`mattebox_core::quality`].
+//! Two sequences of alphas, predicted and true, are read side by side, each from a video, a folder
+//! of pictures or a single picture, and every frame is measured with [`mattebox_core::quality`].
 //!
 //! # Layout
 //!
 //! * [`alpha`]: the alpha of one frame.
-//! * [`sequence`]: one sequence of alphas, wherever it comes from.
+//! * [`sequence`]: one sequence of alphas, from pictures or a video.
 //! * [`pictures`]: alphas of picture files.
 //! * [`video`]: alphas of a video, through FFmpeg.
 //! * [`report`]: the result as a table, JSON and CSV.
@@ -16,12 +16,12 @@ pub mod report;
 pub mod sequence;
 pub mod video;
 
-use alpha::Alpha;
+use alpha::AlphaFrame;
 use image::GrayImage;
 use mattebox_core::quality::{self, FrameQuality, Pair, QualityError};
 use mattebox_engine::address::harmless;
 use mattebox_media::ffmpeg::{FfmpegError, INSTALL};
-pub use report::{MeasuredFrame, Report};
+pub use report::{EvalReport, MeasuredFrame};
 use sequence::Sequence;
 use std::{
     path::{Path, PathBuf},
@@ -40,7 +40,7 @@ pub enum EvalError {
     NoPictures {
         /// The folder.
         path: PathBuf,
-        /// What may have been meant, or nothing.
+        /// A suggestion, or nothing.
         hint: String,
     },
     /// A folder that cannot be listed or a file that cannot be opened.
@@ -61,7 +61,8 @@ pub enum EvalError {
     },
     /// A picture that shows colours is no matte.
     #[error(
-        "{} is a colour picture without an alpha channel; a matte is gray or has an alpha channel (`mattebox run --alpha-out` writes mattes)",
+        "{} is a colour picture without an alpha channel; a matte is gray or has an alpha channel \
+         (`mattebox run --alpha-out` writes mattes)",
         .0.display()
     )]
     NotAlpha(PathBuf),
@@ -70,7 +71,8 @@ pub enum EvalError {
     Ffmpeg(#[from] FfmpegError),
     /// FFmpeg is there, but ffprobe beside it is not.
     #[error(
-        "cannot start {}: {source}. It belongs to FFmpeg: install that with `{INSTALL}`, or name another with --ffmpeg",
+        "cannot start {}: {source}. It belongs to FFmpeg: install that with `{INSTALL}`, or name \
+         another with --ffmpeg",
         harmless::path(program)
     )]
     Ffprobe {
@@ -89,7 +91,8 @@ pub enum EvalError {
     },
     /// One sequence is longer than the other.
     #[error(
-        "{} has {predicted_frames} frames and {} has {truth_frames}: the predicted and the true alpha must have the same number of frames",
+        "{} has {predicted_frames} frames and {} has {truth_frames}: the predicted and the true \
+         alpha must have the same number of frames",
         predicted.display(),
         truth.display()
     )]
@@ -127,15 +130,16 @@ pub enum EvalError {
 
 /// How far an evaluation has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
+pub struct EvalProgress {
     /// Frames measured.
     pub done: u64,
-    /// Frames in all, if a sequence told.
+    /// All frames, if a sequence knows its length.
     pub total: Option<u64>,
 }
 
-/// Measures the sequence at `predicted` against the one at `truth`, on every core, reading as it goes. `ffmpeg` is the program to run
-/// for videos; ffprobe is looked for beside it. `progress` is called after every few frames.
+/// Measures the sequence at `predicted` against the one at `truth`, on every core, reading as it
+/// goes. `ffmpeg` is the program that reads videos; ffprobe must be in the same folder. `progress`
+/// is called after every few frames.
 ///
 /// # Errors
 /// Everything in [`EvalError`]; a sequence that cannot be measured to its end has no result.
@@ -143,15 +147,16 @@ pub fn evaluate(
     predicted: &Path,
     truth: &Path,
     ffmpeg: &Path,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<Report, EvalError> {
-    let mut sequences = Both {
+    progress: &mut dyn FnMut(EvalProgress),
+) -> Result<EvalReport, EvalError> {
+    let mut sequences = SequencePair {
         predicted: Sequence::open(predicted, ffmpeg)?,
         truth: Sequence::open(truth, ffmpeg)?,
     };
     let total = sequences.check_counts()?;
-    // Each frame is measured against the one before it, so the last one of a batch stays for the next.
-    let mut pairs: Vec<(Alpha, GrayImage)> = Vec::new();
+    // A frame is also compared with the one before it, so the last frame of a batch stays for the
+    // next.
+    let mut pairs: Vec<(AlphaFrame, GrayImage)> = Vec::new();
     let mut frames: Vec<MeasuredFrame> = Vec::new();
     let batch = thread::available_parallelism().map_or(1, |cores| cores.get());
     loop {
@@ -174,7 +179,7 @@ pub fn evaluate(
                 source,
             };
             let quality = measured.map_err(error)?;
-            let (Alpha { name, .. }, truth) = &pairs[at];
+            let (AlphaFrame { name, .. }, truth) = &pairs[at];
             let (width, height) = truth.dimensions();
             frames.push(MeasuredFrame {
                 frame,
@@ -184,7 +189,7 @@ pub fn evaluate(
                 quality,
             });
         }
-        progress(Progress {
+        progress(EvalProgress {
             done: frames.len() as u64,
             total,
         });
@@ -195,7 +200,7 @@ pub fn evaluate(
             truth: truth.to_owned(),
         });
     }
-    Ok(Report {
+    Ok(EvalReport {
         predicted: predicted.to_owned(),
         truth: truth.to_owned(),
         frames,
@@ -205,13 +210,14 @@ pub fn evaluate(
 
 /// Measures `pairs[from..]`, each on its own thread.
 fn measure_all(
-    pairs: &[(Alpha, GrayImage)],
+    pairs: &[(AlphaFrame, GrayImage)],
     from: usize,
 ) -> Vec<Result<FrameQuality, QualityError>> {
     let pair = |at: usize| Pair::new(&pairs[at].0.alpha, &pairs[at].1);
     let measure = |at: usize| {
         let now = pair(at)?;
-        // A frame before that cannot be paired was reported as such. Stills may differ in size and then have no dtSSD.
+        // An earlier frame without a pair was reported before. Stills may differ in size; they then
+        // have no dtSSD.
         let before = at
             .checked_sub(1)
             .map(pair)
@@ -235,13 +241,14 @@ fn measure_all(
 }
 
 /// The two sequences, in step.
-struct Both {
+struct SequencePair {
     predicted: Sequence,
     truth: Sequence,
 }
 
-impl Both {
-    /// The number of frames, if a sequence tells. Sequences that both tell are compared before any work is done.
+impl SequencePair {
+    /// The number of frames, if a sequence knows it. If both know it, they are compared before any
+    /// work.
     fn check_counts(&self) -> Result<Option<u64>, EvalError> {
         match (self.predicted.frames(), self.truth.frames()) {
             (Some(predicted), Some(truth)) if predicted != truth => {
@@ -252,11 +259,11 @@ impl Both {
     }
 
     /// The next frame, number `number`, of both; none when both end.
-    fn next(&mut self, number: u64) -> Result<Option<(Alpha, GrayImage)>, EvalError> {
+    fn next(&mut self, number: u64) -> Result<Option<(AlphaFrame, GrayImage)>, EvalError> {
         match (self.predicted.next_alpha()?, self.truth.next_alpha()?) {
             (Some(predicted), Some(truth)) => Ok(Some((predicted, truth.alpha))),
             (None, None) => Ok(None),
-            // Read on to the end, so that the message can name both numbers.
+            // The rest is read, so that the message can name both numbers.
             (Some(_), None) => {
                 let rest = self.predicted.skip_all()?;
                 Err(self.counts_differ(number + 1 + rest, number))

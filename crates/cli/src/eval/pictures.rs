@@ -1,5 +1,5 @@
 //! Alphas of picture files.
-use super::{EvalError, alpha::Alpha};
+use super::{EvalError, alpha::AlphaFrame};
 use image::{DynamicImage, GrayImage, ImageReader, Limits, Pixel};
 use std::{
     fs,
@@ -8,7 +8,7 @@ use std::{
 
 /// Extensions that are read as pictures, not as videos.
 const EXTENSIONS: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
-/// A gray picture that went through JPEG as colour keeps its channels together within this much.
+/// The channels of a gray picture differ by at most this much after JPEG has stored it in colour.
 const GRAY_TOLERANCE: u8 = 16;
 /// The widest and highest picture that is decoded, in pixels.
 const MAX_SIDE: u32 = 16_384;
@@ -23,8 +23,8 @@ pub fn is_picture(path: &Path) -> bool {
     })
 }
 
-/// The pictures of a folder by name, numbers within names by value: `frame_2.png` comes before `frame_10.png`. Hidden files and
-/// files of other kinds are left out.
+/// The pictures of a folder by name, numbers within names by value: `frame_2.png` comes before
+/// `frame_10.png`. Hidden files and files of other kinds are left out.
 ///
 /// # Errors
 /// If the folder cannot be listed or holds no picture.
@@ -66,12 +66,12 @@ pub fn list(folder: &Path) -> Result<Vec<PathBuf>, EvalError> {
 ///
 /// # Errors
 /// If it cannot be opened or decoded, or if it is a colour picture without an alpha channel.
-pub fn read(path: &Path) -> Result<Alpha, EvalError> {
+pub fn read(path: &Path) -> Result<AlphaFrame, EvalError> {
     let read = |source| EvalError::Read {
         path: path.to_owned(),
         source,
     };
-    // By content: an extension may lie.
+    // The content decides, not the extension.
     let mut reader = ImageReader::open(path)
         .map_err(read)?
         .with_guessed_format()
@@ -85,7 +85,7 @@ pub fn read(path: &Path) -> Result<Alpha, EvalError> {
         source,
     })?;
     let alpha = alpha_of(picture).ok_or_else(|| EvalError::NotAlpha(path.to_owned()))?;
-    Ok(Alpha {
+    Ok(AlphaFrame {
         alpha,
         name: path
             .file_name()
@@ -93,7 +93,7 @@ pub fn read(path: &Path) -> Result<Alpha, EvalError> {
     })
 }
 
-/// The matte in a picture; none if it is one of colours.
+/// The matte in a picture; none if it is a colour picture.
 fn alpha_of(picture: DynamicImage) -> Option<GrayImage> {
     let color = picture.color();
     if color.has_alpha() {

@@ -7,7 +7,7 @@ use mattebox_core::quality::{
 use serde_json::{Map, Value, json};
 use std::{fmt::Write, path::PathBuf};
 
-/// What one frame was worth.
+/// The metrics of one frame.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MeasuredFrame {
     /// Its place in the sequence, counted from 0.
@@ -24,18 +24,18 @@ pub struct MeasuredFrame {
 
 /// An evaluation from the first frame to the last.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Report {
+pub struct EvalReport {
     /// Where the predicted alpha was.
     pub predicted: PathBuf,
     /// Where the true alpha was.
     pub truth: PathBuf,
     /// Every frame in order; at least one.
     pub frames: Vec<MeasuredFrame>,
-    /// Whether to tell [`Metric::Static`] too.
+    /// Whether [`Metric::Static`] is reported too.
     pub with_static: bool,
 }
 
-impl Report {
+impl EvalReport {
     /// The mean over all frames; none if there is no frame.
     pub fn mean(&self) -> Option<FrameQuality> {
         let mut summary = Summary::default();
@@ -45,7 +45,7 @@ impl Report {
         summary.mean()
     }
 
-    /// The figures that are told, in their order.
+    /// The reported metrics, in order.
     fn metrics(&self) -> impl Iterator<Item = Metric> + Clone {
         let with_static = self.with_static;
         Metric::ALL
@@ -110,12 +110,15 @@ impl Report {
             "dtSSD"
         };
         text + &format!(
-            "IoU: higher is better. MAD, MSE x 1e3; Grad, Conn / 1e3, sums over a frame; {change} x 1e2: lower is better.\n"
+            "IoU: higher is better. MAD, MSE x 1e3; Grad, Conn / 1e3, sums over a frame; \
+             {change} x 1e2: lower is better.\n"
         )
     }
 
     /// The mean and the `count` worst frames by `metric` as one JSON object.
     pub fn to_json(&self, metric: Metric, count: usize) -> Value {
+        let worst = self.worst(metric, count).into_iter();
+        let worst: Vec<_> = worst.map(|frame| self.frame_to_json(frame)).collect();
         json!({
             "predicted": self.predicted.to_string_lossy(),
             "truth": self.truth.to_string_lossy(),
@@ -124,7 +127,7 @@ impl Report {
             "height": self.size().map(|size| size.1),
             "mean": self.mean().map(|mean| Value::Object(self.figures(&mean))),
             "worst_by": metric.name(),
-            "worst": self.worst(metric, count).into_iter().map(|frame| self.frame_to_json(frame)).collect::<Vec<_>>(),
+            "worst": worst,
         })
     }
 
@@ -136,7 +139,7 @@ impl Report {
             .collect()
     }
 
-    /// Every frame as CSV (RFC 4180) with a header; an empty cell stands for none.
+    /// Every frame as CSV (RFC 4180) with a header; a missing metric is an empty cell.
     pub fn frames_to_csv(&self) -> String {
         let names: Vec<_> = self.metrics().map(Metric::name).collect();
         let mut csv = format!("frame,name,{}\r\n", names.join(","));
@@ -194,7 +197,7 @@ impl Report {
 mod tests {
     use super::*;
 
-    fn report() -> Report {
+    fn report() -> EvalReport {
         let frame = |frame, name: &str, iou, mad, dtssd| MeasuredFrame {
             frame,
             name: Some(name.to_owned()),
@@ -210,7 +213,7 @@ mod tests {
                 flicker: dtssd.map(|value| value / 4.0),
             },
         };
-        Report {
+        EvalReport {
             with_static: false,
             predicted: "output/cam01".into(),
             truth: "alpha.mkv".into(),
@@ -230,14 +233,15 @@ mod tests {
  mean               0.7500  6.00  3.25  2.50  1.00   5.00
  frame 1 b \"1\".png  0.5000  8.00  3.25  2.50  1.00   5.00
 
-IoU: higher is better. MAD, MSE x 1e3; Grad, Conn / 1e3, sums over a frame; dtSSD x 1e2: lower is better.
+IoU: higher is better. MAD, MSE x 1e3; Grad, Conn / 1e3, sums over a frame; \
+dtSSD x 1e2: lower is better.
 ";
         assert_eq!(report().to_table(Metric::Iou, 1), expected);
     }
 
     #[test]
     fn static_is_told_where_it_is_asked_for() {
-        let asked = Report {
+        let asked = EvalReport {
             with_static: true,
             ..report()
         };
@@ -281,7 +285,9 @@ IoU: higher is better. MAD, MSE x 1e3; Grad, Conn / 1e3, sums over a frame; dtSS
     #[test]
     fn csv_quotes_names() {
         let csv = report().frames_to_csv();
-        let expected = "frame,name,iou,mad,mse,grad,conn,dtssd\r\n0,\"a.png\",1,4,3.25,2.5,1,\r\n1,\"b \"\"1\"\".png\",0.5,8,3.25,2.5,1,5\r\n";
+        let expected = "frame,name,iou,mad,mse,grad,conn,dtssd\r\n\
+            0,\"a.png\",1,4,3.25,2.5,1,\r\n\
+            1,\"b \"\"1\"\".png\",0.5,8,3.25,2.5,1,5\r\n";
         assert_eq!(csv, expected);
     }
 }

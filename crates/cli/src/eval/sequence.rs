@@ -1,5 +1,5 @@
 //! One sequence of alphas: the frames of a video, the pictures of a folder, or a single picture.
-use super::{EvalError, alpha::Alpha, pictures, video::Video};
+use super::{EvalError, alpha::AlphaFrame, pictures, video::AlphaVideo};
 use std::{
     path::{Path, PathBuf},
     vec,
@@ -9,13 +9,13 @@ use std::{
 #[derive(Debug)]
 pub struct Sequence {
     path: PathBuf,
-    from: From,
+    from: SequenceSource,
 }
 
 #[derive(Debug)]
-enum From {
+enum SequenceSource {
     Pictures(vec::IntoIter<PathBuf>),
-    Video(Video),
+    Video(AlphaVideo),
 }
 
 impl Sequence {
@@ -27,11 +27,11 @@ impl Sequence {
         let from = if !path.exists() {
             return Err(EvalError::NotFound(path.to_owned()));
         } else if path.is_dir() {
-            From::Pictures(pictures::list(path)?.into_iter())
+            SequenceSource::Pictures(pictures::list(path)?.into_iter())
         } else if pictures::is_picture(path) {
-            From::Pictures(vec![path.to_owned()].into_iter())
+            SequenceSource::Pictures(vec![path.to_owned()].into_iter())
         } else {
-            From::Video(Video::open(path, ffmpeg)?)
+            SequenceSource::Video(AlphaVideo::open(path, ffmpeg)?)
         };
         Ok(Sequence {
             path: path.to_owned(),
@@ -44,11 +44,11 @@ impl Sequence {
         &self.path
     }
 
-    /// How many frames are still to come, if that is certain: of pictures it is, of a video only its end tells.
+    /// The number of frames that are left. It is known for pictures; for a video, only at its end.
     pub fn frames(&self) -> Option<u64> {
         match &self.from {
-            From::Pictures(files) => Some(files.len() as u64),
-            From::Video(_) => None,
+            SequenceSource::Pictures(files) => Some(files.len() as u64),
+            SequenceSource::Video(_) => None,
         }
     }
 
@@ -56,21 +56,25 @@ impl Sequence {
     ///
     /// # Errors
     /// If it cannot be decoded or is not a matte.
-    pub fn next_alpha(&mut self) -> Result<Option<Alpha>, EvalError> {
+    pub fn next_alpha(&mut self) -> Result<Option<AlphaFrame>, EvalError> {
         match &mut self.from {
-            From::Pictures(files) => files.next().map(|file| pictures::read(&file)).transpose(),
-            From::Video(video) => Ok(video.next_alpha()?.map(|alpha| Alpha { alpha, name: None })),
+            SequenceSource::Pictures(files) => {
+                files.next().map(|file| pictures::read(&file)).transpose()
+            }
+            SequenceSource::Video(video) => Ok(video
+                .next_alpha()?
+                .map(|alpha| AlphaFrame { alpha, name: None })),
         }
     }
 
-    /// Goes to the end and tells how many frames that were.
+    /// Reads to the end and counts the frames.
     ///
     /// # Errors
     /// If a video cannot be read to its end.
     pub fn skip_all(&mut self) -> Result<u64, EvalError> {
         match &mut self.from {
-            From::Pictures(files) => Ok(files.count() as u64),
-            From::Video(video) => {
+            SequenceSource::Pictures(files) => Ok(files.count() as u64),
+            SequenceSource::Video(video) => {
                 let mut skipped = 0;
                 while video.next_alpha()?.is_some() {
                     skipped += 1;

@@ -6,7 +6,8 @@ use tempfile::TempDir;
 
 const SIZE: (u32, u32) = (32, 24);
 
-/// Foreground on the right, behind a half-transparent column; it withdraws by one column in each frame.
+/// Foreground on the right, behind a half-transparent column; it withdraws by one column in each
+/// frame.
 fn alpha(frame: u32) -> GrayImage {
     GrayImage::from_fn(SIZE.0, SIZE.1, |x, _| {
         Luma([[0, 128, 255][(x + 1).saturating_sub(frame + 7).min(2) as usize]])
@@ -44,7 +45,7 @@ fn video(folder: &TempDir, name: &str, encoder: &[&str]) -> PathBuf {
     path
 }
 
-fn run(predicted: &Path, truth: &Path) -> Result<Report, EvalError> {
+fn run(predicted: &Path, truth: &Path) -> Result<EvalReport, EvalError> {
     evaluate(predicted, truth, Path::new("ffmpeg"), &mut |_| {})
 }
 
@@ -52,7 +53,7 @@ fn message(predicted: &Path, truth: &Path) -> String {
     run(predicted, truth).unwrap_err().to_string()
 }
 
-fn assert_perfect(report: &Report, frames: usize) {
+fn assert_perfect(report: &EvalReport, frames: usize) {
     let perfect = FrameQuality {
         iou: 1.0,
         mad: 0.0,
@@ -114,7 +115,8 @@ fn webm_gives_its_alpha_channel() {
 
 #[test]
 fn each_frame_is_measured_against_the_one_before_it_across_batches() {
-    // The prediction stands still. In the truth one column falls from 255 to 128 and one from 128 to 0 in each frame.
+    // The prediction stands still. In the truth one column falls from 255 to 128 and one from 128
+    // to 0 in each frame.
     let truth = folder(20, alpha);
     let still = folder(20, |_| alpha(0));
     let report = run(still.path(), truth.path()).unwrap();
@@ -131,7 +133,7 @@ fn each_frame_is_measured_against_the_one_before_it_across_batches() {
             "{at}: {:?} {expected}",
             frame.quality
         );
-        // A column more is wrong with each frame.
+        // In each frame one more column is wrong.
         assert!(
             (frame.quality.mad - 1e3 * at as f64 / f64::from(SIZE.0)).abs() < 1e-9,
             "{at}: {:?}",
@@ -177,7 +179,7 @@ fn progress_counts_up_to_the_end() {
     .unwrap();
     assert_eq!(
         seen.last(),
-        Some(&Progress {
+        Some(&EvalProgress {
             done: 9,
             total: Some(9)
         })

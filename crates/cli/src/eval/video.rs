@@ -14,23 +14,23 @@ use std::{
 /// The widest and highest frame that is read, in pixels.
 const MAX_SIDE: u32 = 16_384;
 /// How long FFmpeg may take to end after its last frame.
-const PATIENCE: Duration = Duration::from_secs(10);
+const END_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A video being decoded. The child process ends with it.
 #[derive(Debug)]
-pub struct Video {
+pub struct AlphaVideo {
     path: PathBuf,
     frames: BufReader<ChildStdout>,
     process: Process,
-    /// Taken when its messages are needed.
+    /// `None` after an error has read its messages.
     log: Option<FfmpegLog>,
     width: u32,
     height: u32,
 }
 
-impl Video {
-    /// Starts the FFmpeg `program` on the first video stream of `path`. A stream with an alpha channel gives that channel, another
-    /// its luma at full range.
+impl AlphaVideo {
+    /// Starts the FFmpeg `program` on the first video stream of `path`. A stream with an alpha
+    /// channel gives that channel, any other its luma at full range.
     ///
     /// # Errors
     /// If there is no FFmpeg or it cannot read the file.
@@ -38,7 +38,8 @@ impl Video {
         let ffmpeg = Ffmpeg::find(program)?;
         let stream = probe(path, &program.with_file_name("ffprobe"))?;
         let mut command = ffmpeg.command();
-        // A measurement over pictures that a decoder made up would be worthless: -xerror ends at the first error.
+        // A decoder may invent pictures after an error, and measuring them is worthless: -xerror
+        // stops at the first error.
         command.arg("-xerror");
         if let Some(decoder) = stream.alpha_decoder() {
             command.args(["-c:v", decoder]);
@@ -52,7 +53,7 @@ impl Video {
             .arg("-i")
             .arg(as_url(path))
             .args(["-map", "0:v:0", "-vf", filter]);
-        // Every frame once, whatever its time stamp. YUV4MPEG says how large the frames are, after rotation.
+        // Every frame once, for any time stamp. YUV4MPEG has the size of the frames after rotation.
         command.args(ffmpeg.frame_mode("passthrough")).args([
             "-f",
             "yuv4mpegpipe",
@@ -71,7 +72,7 @@ impl Video {
         };
         let log = FfmpegLog::follow(stderr, &command);
         let frames = BufReader::new(stdout);
-        let mut video = Video {
+        let mut video = AlphaVideo {
             path: path.to_owned(),
             frames,
             process,
@@ -96,7 +97,7 @@ impl Video {
     pub fn next_alpha(&mut self) -> Result<Option<GrayImage>, EvalError> {
         let ended = self.frames.fill_buf().map(|bytes| bytes.is_empty());
         if ended.map_err(|error| self.error(&error.to_string()))? {
-            return match self.process.wait(PATIENCE) {
+            return match self.process.wait(END_TIMEOUT) {
                 Some(status) if status.success() => Ok(None),
                 Some(status) => Err(self.error(&format!("FFmpeg ended with {status}"))),
                 None => Err(self.error("FFmpeg does not end")),
@@ -119,9 +120,9 @@ impl Video {
         Ok(line)
     }
 
-    /// The error in FFmpeg's own words, or in ours if it said nothing.
+    /// The error in the words of FFmpeg, or in ours if it has none.
     fn error(&mut self, otherwise: &str) -> EvalError {
-        // It may still be writing frames that nobody will read; its log ends with it.
+        // FFmpeg may still write frames. Its log ends when it ends.
         if self.process.wait(Duration::from_millis(100)).is_none() {
             self.process.kill();
         }
@@ -136,7 +137,7 @@ impl Video {
     }
 }
 
-/// A path that FFmpeg takes for a file, whatever its name begins with.
+/// A path that FFmpeg takes for a file, even if its name begins like an address.
 fn as_url(path: &Path) -> OsString {
     let mut url = OsString::from("file:");
     url.push(path);
@@ -156,24 +157,24 @@ fn parse_header(line: &str) -> Option<(u32, u32)> {
     Some((side(fields.next(), 'W')?, side(fields.next(), 'H')?))
 }
 
-/// What ffprobe tells about a stream.
+/// The part of a stream's description that is needed.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Stream {
+struct ProbedStream {
     codec_name: String,
     pix_fmt: String,
-    tags: Tags,
+    tags: ProbedTags,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Tags {
+struct ProbedTags {
     #[serde(alias = "ALPHA_MODE")]
     alpha_mode: String,
 }
 
-impl Stream {
-    /// WebM keeps alpha beside the pictures, where only libvpx finds it.
+impl ProbedStream {
+    /// WebM stores alpha beside the pictures, and only libvpx decodes it.
     fn alpha_decoder(&self) -> Option<&'static str> {
         match (self.codec_name.as_str(), self.tags.alpha_mode.as_str()) {
             ("vp8", "1") => Some("libvpx"),
@@ -192,11 +193,11 @@ impl Stream {
 }
 
 /// Asks ffprobe about the first video stream.
-fn probe(path: &Path, ffprobe: &Path) -> Result<Stream, EvalError> {
+fn probe(path: &Path, ffprobe: &Path) -> Result<ProbedStream, EvalError> {
     #[derive(Deserialize)]
-    struct Answer {
+    struct ProbeOutput {
         #[serde(default)]
-        streams: Vec<Stream>,
+        streams: Vec<ProbedStream>,
     }
     let mut command = Command::new(ffprobe);
     command.args(["-v", "error", "-select_streams", "v:0", "-of", "json"]);
@@ -225,7 +226,7 @@ fn probe(path: &Path, ffprobe: &Path) -> Result<Stream, EvalError> {
                 .to_owned(),
         ));
     }
-    let answer: Answer =
+    let answer: ProbeOutput =
         serde_json::from_slice(&output.stdout).map_err(|e| error(format!("ffprobe: {e}")))?;
     answer
         .streams
@@ -258,10 +259,10 @@ mod tests {
 
     #[test]
     fn alpha_is_known_by_pixel_format_or_by_tag() {
-        let stream = |codec: &str, format: &str, mode: &str| Stream {
+        let stream = |codec: &str, format: &str, mode: &str| ProbedStream {
             codec_name: codec.into(),
             pix_fmt: format.into(),
-            tags: Tags {
+            tags: ProbedTags {
                 alpha_mode: mode.into(),
             },
         };

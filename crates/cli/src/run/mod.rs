@@ -21,7 +21,7 @@ pub mod stats;
 mod worker;
 
 use crate::config::{
-    output_choice::{EarlierFrames, Format, FrameNames},
+    output_choice::{EarlierFrames, FrameNames, OutputFormat},
     settings::RunSettings,
 };
 use crossbeam_channel::{Receiver, Sender};
@@ -601,7 +601,7 @@ fn introduction(
 fn holds(settings: &RunSettings) -> Holds {
     let is_transparent = settings.frame.background.is_transparent();
     match (&settings.sink, settings.format) {
-        (SinkSpec::Directory(_), Format::Image(format)) => Holds {
+        (SinkSpec::Directory(_), OutputFormat::Image(format)) => Holds {
             transparent: format.has_alpha(),
             opaque: true,
         },
@@ -624,8 +624,8 @@ fn sink_options(settings: &RunSettings, abort: &Stop) -> SinkOptions {
         on_existing: settings.on_existing,
         coding: settings.coding.clone(),
         stdout: match settings.format {
-            Format::Stdout(format) => format,
-            Format::Image(_) => StdoutFormat::default(),
+            OutputFormat::Stdout(format) => format,
+            OutputFormat::Image(_) => StdoutFormat::default(),
         },
         jpeg_quality: settings.frame.jpeg_quality,
         abort: abort.clone(),

@@ -2,7 +2,7 @@
 use super::stats::CameraStats;
 use crate::{
     config::RunSettings,
-    output::{Sums, failures_of},
+    output::{CommandSummary, failures_of},
 };
 use comfy_table::{Cell, CellAlignment};
 use mattebox_core::frame::CameraId;
@@ -251,7 +251,7 @@ impl fmt::Display for RunReport {
     }
 }
 
-impl Sums for RunReport {
+impl CommandSummary for RunReport {
     fn failures(&self) -> Vec<String> {
         let failed = self.cameras.iter().filter(|c| c.exit_code != 0);
         let failed = failed.map(|c| (&*c.camera, c.error.as_deref()));

@@ -1,10 +1,10 @@
-//! How the broker is reached.
+//! How to reach the broker.
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
 const KAFKA: &str = "The broker";
 
-/// How every command that talks to Kafka reaches it.
+/// The settings of every command that talks to Kafka.
 #[derive(Clone, Default, PartialEq, Args, Serialize, Deserialize)]
 pub struct KafkaLayer {
     /// The broker, or several with commas: HOST:PORT
@@ -15,11 +15,11 @@ pub struct KafkaLayer {
     #[arg(long, env = "TOPIC_FRAMES", value_name = "TOPIC", help_heading = KAFKA)]
     pub topic: Option<String>,
 
-    /// plaintext, ssl, sasl_plaintext or sasl_ssl [default: as the settings below ask for]
+    /// plaintext, ssl, sasl_plaintext or sasl_ssl [default: from the settings below]
     #[arg(long, env = "MATTEBOX_KAFKA_SECURITY", value_name = "HOW", help_heading = KAFKA)]
     pub kafka_security: Option<String>,
 
-    /// PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512 [default: PLAIN where there is a user]
+    /// PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512 [default: PLAIN if there is a user]
     #[arg(long, env = "MATTEBOX_KAFKA_SASL", value_name = "MECHANISM", help_heading = KAFKA)]
     pub kafka_sasl: Option<String>,
 
@@ -27,7 +27,8 @@ pub struct KafkaLayer {
     #[arg(long, env = "MATTEBOX_KAFKA_USERNAME", value_name = "NAME", help_heading = KAFKA)]
     pub kafka_username: Option<String>,
 
-    /// Password of the user; better in the variable or in --kafka-password-file, because others can read command lines
+    /// Password of the user; better in the variable or in --kafka-password-file, because others can
+    /// read command lines
     #[arg(long, env = "MATTEBOX_KAFKA_PASSWORD", value_name = "PASSWORD", help_heading = KAFKA)]
     pub kafka_password: Option<String>,
 
@@ -35,7 +36,8 @@ pub struct KafkaLayer {
     #[arg(long, env = "MATTEBOX_KAFKA_PASSWORD_FILE", value_name = "FILE", help_heading = KAFKA)]
     pub kafka_password_file: Option<String>,
 
-    /// Certificates of the authorities that the broker is checked against (PEM) [default: the system's]
+    /// Certificates of the authorities that may sign the broker's certificate (PEM) [default: the
+    /// system's]
     #[arg(long, env = "MATTEBOX_KAFKA_CA", value_name = "FILE", help_heading = KAFKA)]
     pub kafka_ca: Option<String>,
 
@@ -51,7 +53,13 @@ pub struct KafkaLayer {
     #[arg(long, env = "MATTEBOX_KAFKA_KEY_PASSWORD", value_name = "PASSWORD", help_heading = KAFKA)]
     pub kafka_key_password: Option<String>,
 
-    /// Any property of librdkafka, as often as needed: NAME=VALUE
-    #[arg(long, env = "MATTEBOX_KAFKA_OPTION", value_name = "NAME=VALUE", value_delimiter = ';', help_heading = KAFKA)]
+    /// Any property of librdkafka, NAME=VALUE; repeat the flag for more
+    #[arg(
+        long,
+        env = "MATTEBOX_KAFKA_OPTION",
+        value_name = "NAME=VALUE",
+        value_delimiter = ';',
+        help_heading = KAFKA
+    )]
     pub kafka_option: Option<Vec<String>>,
 }

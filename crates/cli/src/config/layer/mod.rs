@@ -1,42 +1,44 @@
 //! Settings as one place gives them: the command line, the environment, a file or the defaults.
 //!
-//! Every command has a layer: a type whose fields are `None` where the place says nothing. Names are those of the flags and of the
-//! keys in a settings file. What several commands share is a group of its own, in a file of its own.
+//! Every command has a layer: a type whose fields are `None` where the place gives no value. Fields
+//! have the names of the flags and of the keys in a settings file. Settings that several commands
+//! share are a separate group in a separate file.
 //!
-//! * `run`, `camera`, `worker`, `letters`, `watch` (`mattebox view`), `prune`: the commands that can be configured.
-//! * `read`, `made`, `kafka`, `view`, `trace`, `say`, `keep`: what they share.
+//! * `run`, `camera`, `worker`, `dead_letters`, `view`, `prune`: the commands that can be
+//!   configured.
+//! * `source`, `frame`, `kafka`, `page`, `trace`, `messages`, `keep`: settings that they share.
 mod camera;
+mod dead_letters;
+mod frame;
 mod kafka;
 mod keep;
-mod letters;
-mod made;
+mod messages;
+mod page;
 mod prune;
-mod read;
 mod run;
-mod say;
+mod source;
 mod trace;
 mod view;
-mod watch;
 mod worker;
 
 pub use camera::CameraLayer;
+pub use dead_letters::DeadLettersLayer;
+pub use frame::FrameLayer;
 pub use kafka::KafkaLayer;
 pub use keep::KeepLayer;
-pub use letters::LettersLayer;
-pub use made::MadeLayer;
+pub use messages::MessagesLayer;
+pub use page::{PageLayer, TopicPageLayer};
 pub use prune::PruneLayer;
-pub use read::ReadLayer;
 pub use run::RunLayer;
-pub use say::SayLayer;
+pub use source::SourceLayer;
 pub use trace::TraceLayer;
-pub use view::{TopicViewLayer, ViewLayer};
-pub use watch::WatchLayer;
+pub use view::ViewLayer;
 pub use worker::WorkerLayer;
 
 use clap::Args;
 use serde::{Serialize, de::DeserializeOwned};
 
-/// Layers hold what was written, passwords too: their `Debug` shows nothing of it.
+/// Layers hold values as they were written, also passwords, so their `Debug` shows none.
 macro_rules! hide {
     ($($layer:ident),*) => {$(
         impl std::fmt::Debug for $layer {
@@ -50,29 +52,29 @@ hide!(
     CameraLayer,
     KafkaLayer,
     KeepLayer,
-    LettersLayer,
-    MadeLayer,
+    DeadLettersLayer,
+    FrameLayer,
     PruneLayer,
-    ReadLayer,
+    SourceLayer,
     RunLayer,
-    SayLayer,
-    TopicViewLayer,
+    MessagesLayer,
+    TopicPageLayer,
     TraceLayer,
+    PageLayer,
     ViewLayer,
-    WatchLayer,
     WorkerLayer
 );
 
 /// The settings of one command, as one place gives them.
-pub trait Layer: Args + Clone + Default + Serialize + DeserializeOwned {
-    /// The command, which is also the name of its own section in a settings file.
+pub trait SettingsLayer: Args + Clone + Default + Serialize + DeserializeOwned {
+    /// The command, which is also the name of its section in a settings file.
     const COMMAND: &'static str;
 
-    /// How it logs.
-    fn say(&self) -> &SayLayer;
+    /// The settings of its messages.
+    fn messages(&self) -> &MessagesLayer;
 
     /// The same, to be changed.
-    fn say_mut(&mut self) -> &mut SayLayer;
+    fn messages_mut(&mut self) -> &mut MessagesLayer;
 
     /// The names of its settings.
     fn keys() -> Vec<String> {
@@ -86,20 +88,21 @@ pub trait Layer: Args + Clone + Default + Serialize + DeserializeOwned {
 
 /// Every command that can be configured, with the names of its settings.
 pub fn commands() -> [(&'static str, Vec<String>); 6] {
-    fn of<L: Layer>() -> (&'static str, Vec<String>) {
+    fn of<L: SettingsLayer>() -> (&'static str, Vec<String>) {
         (L::COMMAND, L::keys())
     }
     [
         of::<RunLayer>(),
         of::<CameraLayer>(),
         of::<WorkerLayer>(),
-        of::<LettersLayer>(),
-        of::<WatchLayer>(),
+        of::<DeadLettersLayer>(),
+        of::<ViewLayer>(),
         of::<PruneLayer>(),
     ]
 }
 
-/// The key of a field: clap knows fields by their Rust names, which differ where the key is a word of the language.
+/// The key of a field: clap knows fields by their Rust names, which differ where the key is a word
+/// of the language.
 pub(crate) fn key_of(id: &str) -> &str {
     if id == "repeat" { "loop" } else { id }
 }

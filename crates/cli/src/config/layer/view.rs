@@ -1,54 +1,52 @@
-//! How the live page is served.
+//! The settings of `mattebox view` as one place gives them.
+use super::{KafkaLayer, MessagesLayer, SettingsLayer, TopicPageLayer};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-const VIEW: &str = "The live page";
-
-/// What every command that has a live page can be told about it.
+/// The settings of `mattebox view`.
 #[derive(Clone, Default, PartialEq, Args, Serialize, Deserialize)]
 pub struct ViewLayer {
-    /// Serve a page that shows every camera live, at this address [default address: 127.0.0.1:9480]
-    #[arg(long, env = "MATTEBOX_VIEW", value_name = "ADDR", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = VIEW)]
-    pub view: Option<String>,
+    /// The topic of results, as `mattebox worker --out topic:NAME` writes it
+    #[arg(value_name = "TOPIC", env = "MATTEBOX_RESULTS")]
+    pub results: Option<String>,
 
-    /// Password for the page; needed for any address but this machine's own
-    #[arg(long, env = "MATTEBOX_TOKEN", value_name = "TOKEN", help_heading = VIEW)]
-    pub token: Option<String>,
+    /// How long to try to reach the broker, and to wait for the topic
+    #[arg(long, env = "MATTEBOX_CONNECT_TIMEOUT", value_name = "TIME")]
+    pub connect_timeout: Option<String>,
 
-    /// A file that holds the token; better than --token, because others can read command lines
-    #[arg(long, env = "MATTEBOX_TOKEN_FILE", value_name = "FILE", help_heading = VIEW)]
-    pub token_file: Option<String>,
+    /// The largest picture that is decoded, in millions of pixels
+    #[arg(
+        long,
+        env = "MATTEBOX_MAX_MEGAPIXELS",
+        value_name = "N",
+        allow_negative_numbers = true
+    )]
+    pub max_megapixels: Option<i64>,
 
-    /// A certificate (PEM, with its chain): the page is then served by HTTPS
-    #[arg(long, env = "MATTEBOX_TLS_CERT", value_name = "FILE", help_heading = VIEW)]
-    pub tls_cert: Option<String>,
-
-    /// The key of the certificate (PEM)
-    #[arg(long, env = "MATTEBOX_TLS_KEY", value_name = "FILE", help_heading = VIEW)]
-    pub tls_key: Option<String>,
-
-    /// A name by which the page is reached, as often as needed; addresses and localhost need none
-    #[arg(long, env = "MATTEBOX_VIEW_HOST", value_name = "NAME", value_delimiter = ',', help_heading = VIEW)]
-    pub view_host: Option<Vec<String>>,
-
-    /// Also show frames as they came, with the room
-    #[arg(long, env = "MATTEBOX_SHOW_RAW", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = VIEW)]
-    pub show_raw: Option<bool>,
-
-    /// Streams that may be watched at once
-    #[arg(long, env = "MATTEBOX_MAX_VIEWERS", value_name = "N", allow_negative_numbers = true, help_heading = VIEW)]
-    pub max_viewers: Option<i64>,
-}
-
-/// What commands can be told whose cameras come from a topic.
-#[derive(Clone, Default, PartialEq, Args, Serialize, Deserialize)]
-pub struct TopicViewLayer {
     #[command(flatten)]
     #[serde(flatten)]
     #[allow(missing_docs)]
-    pub page: ViewLayer,
+    pub view: TopicPageLayer,
 
-    /// Take a camera of a topic off the page when it had no frame for so long
-    #[arg(long, env = "MATTEBOX_FORGET", value_name = "TIME", help_heading = VIEW)]
-    pub forget: Option<String>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub kafka: KafkaLayer,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub messages: MessagesLayer,
+}
+
+impl SettingsLayer for ViewLayer {
+    const COMMAND: &'static str = "view";
+
+    fn messages(&self) -> &MessagesLayer {
+        &self.messages
+    }
+
+    fn messages_mut(&mut self) -> &mut MessagesLayer {
+        &mut self.messages
+    }
 }

@@ -1,11 +1,11 @@
-//! What `mattebox dead-letters` can be told.
-use super::{KafkaLayer, Layer, SayLayer};
+//! The settings of `mattebox dead-letters` as one place gives them.
+use super::{KafkaLayer, MessagesLayer, SettingsLayer};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-/// Everything that `mattebox dead-letters` can be told, whatever it is to do.
+/// The settings of every use of `mattebox dead-letters`.
 #[derive(Clone, Default, PartialEq, Args, Serialize, Deserialize)]
-pub struct LettersLayer {
+pub struct DeadLettersLayer {
     #[command(flatten)]
     #[serde(flatten)]
     #[allow(missing_docs)]
@@ -18,17 +18,17 @@ pub struct LettersLayer {
     #[command(flatten)]
     #[serde(flatten)]
     #[allow(missing_docs)]
-    pub say: SayLayer,
+    pub messages: MessagesLayer,
 }
 
-impl Layer for LettersLayer {
+impl SettingsLayer for DeadLettersLayer {
     const COMMAND: &'static str = "dead-letters";
 
-    fn say(&self) -> &SayLayer {
-        &self.say
+    fn messages(&self) -> &MessagesLayer {
+        &self.messages
     }
 
-    fn say_mut(&mut self) -> &mut SayLayer {
-        &mut self.say
+    fn messages_mut(&mut self) -> &mut MessagesLayer {
+        &mut self.messages
     }
 }

@@ -1,13 +1,13 @@
-//! What a command says while it runs, and how it ends.
+//! The settings of messages and of the end of a command.
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
 const RUN: &str = "Performance and monitoring";
 const SAY: &str = "Messages";
 
-/// What every long command can be told about its end and its words.
+/// The settings of messages and of the end, for every long command.
 #[derive(Clone, Default, PartialEq, Args, Serialize, Deserialize)]
-pub struct SayLayer {
+pub struct MessagesLayer {
     /// After the first Ctrl-C, how long the last frames may take
     #[arg(long, env = "MATTEBOX_SHUTDOWN_TIMEOUT", value_name = "TIME", help_heading = RUN)]
     pub shutdown_timeout: Option<String>,
