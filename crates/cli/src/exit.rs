@@ -2,10 +2,9 @@
 //!
 //! An error says whose fault it is ([`ErrorDomain`], or the type itself); only this file has the
 //! numbers.
-use crate::{config::ConfigError, output::OutputError};
+use crate::{config::ConfigError, output::OutputError, run::report::RunReport};
 use mattebox_engine::{ErrorDomain, StartError};
-use mattebox_kafka::KafkaError;
-use mattebox_media::{sink::SinkError, source::SourceError};
+use mattebox_kafka::{KafkaError, camera::report::PublishReport, worker::report::WorkerReport};
 use mattebox_store::retention::RetentionError;
 use std::process::ExitCode;
 
@@ -48,12 +47,6 @@ impl Exit {
             // 128 and the number of SIGINT, as shells count.
             Exit::Stopped => 130,
         }
-    }
-
-    /// The way to end that has this exit code. Any other number is a failure.
-    pub fn from_number(number: u8) -> Self {
-        let same = |exit: &Exit| exit.number() == number;
-        Self::ALL.into_iter().find(same).unwrap_or(Exit::Failed)
     }
 
     /// The meaning in a line of `--help`.
@@ -115,26 +108,46 @@ impl From<&StartError> for Exit {
 
 impl From<&KafkaError> for Exit {
     fn from(error: &KafkaError) -> Self {
-        Exit::from_number(error.exit_code())
+        error.domain().into()
     }
 }
 
-impl From<&SourceError> for Exit {
-    fn from(error: &SourceError) -> Self {
-        match error {
-            _ if error.is_usage() => Exit::Usage,
-            _ if error.is_unreachable() => Exit::Unreachable,
-            _ => Exit::Failed,
-        }
+impl From<&RunReport> for Exit {
+    fn from(report: &RunReport) -> Self {
+        of_cameras(
+            report.failed(),
+            report.interrupted,
+            report.has_failed_frames(),
+        )
     }
 }
 
-impl From<&SinkError> for Exit {
-    fn from(error: &SinkError) -> Self {
-        match error {
-            _ if error.is_usage() => Exit::Usage,
-            _ if error.is_unreachable() => Exit::Unreachable,
-            _ => Exit::Failed,
+impl From<&PublishReport> for Exit {
+    fn from(report: &PublishReport) -> Self {
+        of_cameras(
+            report.failed(),
+            report.interrupted,
+            report.has_failed_frames(),
+        )
+    }
+}
+
+/// The first failed camera decides, then a signal, then a failed frame.
+fn of_cameras(failed: Option<ErrorDomain>, is_interrupted: bool, has_failed_frames: bool) -> Exit {
+    match failed {
+        Some(domain) => domain.into(),
+        None if is_interrupted => Exit::Stopped,
+        None if has_failed_frames => Exit::Failed,
+        None => Exit::Done,
+    }
+}
+
+impl From<&WorkerReport> for Exit {
+    fn from(report: &WorkerReport) -> Self {
+        match report.interrupted {
+            true => Exit::Stopped,
+            false if report.lost() > 0 => Exit::FramesLost,
+            false => Exit::Done,
         }
     }
 }
@@ -161,10 +174,9 @@ mod tests {
 
     #[test]
     fn every_exit_has_a_number_of_its_own() {
-        for exit in Exit::ALL {
-            assert_eq!(Exit::from_number(exit.number()), exit);
-        }
-        assert_eq!(Exit::from_number(77), Exit::Failed);
+        let mut numbers = Exit::ALL.map(Exit::number).to_vec();
+        numbers.dedup();
+        assert_eq!(numbers, [0, 1, 2, 3, 4, 130]);
     }
 
     #[test]

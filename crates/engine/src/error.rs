@@ -76,12 +76,13 @@ impl StartError {
             StartError::Owner(_) => ErrorDomain::User,
         }
     }
+}
 
-    /// The exit code of the process.
-    pub fn exit_code(&self) -> u8 {
-        match self.domain() {
-            ErrorDomain::User => 2,
-            _ => 1,
-        }
-    }
+/// Why a camera ended before its source did.
+#[derive(Debug, Clone)]
+pub struct CameraFailure {
+    /// What happened, with the camera, the file and what to do.
+    pub message: String,
+    /// Whose fault it is.
+    pub domain: ErrorDomain,
 }

@@ -42,7 +42,7 @@ pub mod troubles;
 pub mod watch;
 
 pub use camera_settings::CameraSettings;
-pub use error::{ErrorDomain, StartError};
+pub use error::{CameraFailure, ErrorDomain, StartError};
 pub use models::{LoadedModel, ModelChoice, ModelRegistry, Networks};
 pub use processor::{
     Engine, FrameInput, FrameOutcome, FramePicture, FrameProcessor, MattedFrame, Rejection,

@@ -1,6 +1,6 @@
 //! What can go wrong with a broker.
 use crate::reason;
-use mattebox_engine::{StartError, address::MASK};
+use mattebox_engine::{ErrorDomain, StartError, address::MASK};
 use mattebox_store::{StoreError, journal::JournalError};
 use rdkafka::error::KafkaError as ClientError;
 use std::time::Duration;
@@ -135,13 +135,13 @@ impl KafkaError {
         }
     }
 
-    /// The exit code of the process.
-    pub fn exit_code(&self) -> u8 {
+    /// Whose fault it is.
+    pub fn domain(&self) -> ErrorDomain {
         match self {
-            KafkaError::Unreachable { .. } => 3,
-            KafkaError::Settings(_) => 2,
-            KafkaError::Start(error) => error.exit_code(),
-            KafkaError::Stopped => 130,
+            KafkaError::Unreachable { .. } => ErrorDomain::Outside,
+            KafkaError::Settings(_) => ErrorDomain::User,
+            KafkaError::Start(error) => error.domain(),
+            KafkaError::Stopped => ErrorDomain::Stopped,
             KafkaError::Refused { .. }
             | KafkaError::Denied { .. }
             | KafkaError::Topic { .. }
@@ -150,7 +150,7 @@ impl KafkaError {
             | KafkaError::MissingState { .. }
             | KafkaError::Names { .. }
             | KafkaError::NoTransactions(_)
-            | KafkaError::NoThreads => 1,
+            | KafkaError::NoThreads => ErrorDomain::Work,
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::{
 use clap::{ArgMatches, Args};
 use indicatif::MultiProgress;
 use mattebox_engine::{StartError, stop::Stop};
-use mattebox_kafka::camera::{Camera, report::PublishReport};
+use mattebox_kafka::camera::Camera;
 use std::{sync::Arc, thread};
 
 pub(super) const EXAMPLES: &str = "\
@@ -72,9 +72,5 @@ pub(super) fn run(args: &CameraArgs, matches: &ArgMatches) -> anyhow::Result<Exi
             report
         })
     });
-    conclude(
-        report,
-        args.end.form(&args.settings),
-        |report: &PublishReport| Exit::from_number(report.exit_code()),
-    )
+    conclude(report, args.end.form(&args.settings))
 }

@@ -170,10 +170,9 @@ fn start_log<L: SettingsLayer>(
 fn conclude<R: CommandSummary, E: Display>(
     ended: Result<R, E>,
     form: SummaryForm,
-    exit_of: impl FnOnce(&R) -> Exit,
 ) -> anyhow::Result<Exit>
 where
-    Exit: for<'e> From<&'e E>,
+    Exit: for<'r> From<&'r R> + for<'e> From<&'e E>,
 {
     match ended {
         Ok(report) => {
@@ -191,7 +190,7 @@ where
             for failure in report.failures() {
                 output::fail(failure);
             }
-            Ok(exit_of(&report))
+            Ok(Exit::from(&report))
         }
         Err(e) => {
             output::fail(&e);

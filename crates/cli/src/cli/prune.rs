@@ -90,7 +90,7 @@ pub(super) fn run(args: &PruneArgs, matches: &ArgMatches) -> anyhow::Result<Exit
     } else {
         SummaryForm::Short
     };
-    conclude(report, form, PruneReport::exit)
+    conclude(report, form)
 }
 
 /// The summary of a round.
@@ -135,9 +135,11 @@ impl PruneReport {
                 .collect(),
         }
     }
+}
 
-    fn exit(&self) -> Exit {
-        match self.failed {
+impl From<&PruneReport> for Exit {
+    fn from(report: &PruneReport) -> Self {
+        match report.failed {
             0 => Exit::Done,
             _ => Exit::Failed,
         }

@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use crate::{
     config::{Resolved, RunLayer, RunSettings},
     progress,
-    run::{Pipeline, report::RunReport},
+    run::Pipeline,
     signals,
 };
 use clap::{ArgMatches, Args, CommandFactory};
@@ -139,9 +139,5 @@ pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<Exit> 
             report
         })
     });
-    conclude(
-        report,
-        args.end.form(&args.settings),
-        |report: &RunReport| Exit::from_number(report.exit_code()),
-    )
+    conclude(report, args.end.form(&args.settings))
 }

@@ -12,7 +12,7 @@ use indicatif::MultiProgress;
 use mattebox_engine::{
     BackgroundChoice, StartError, latency::Times, stop::Stop, watch::ProgressSource,
 };
-use mattebox_kafka::worker::{Worker, WorkerCounters, report::WorkerReport};
+use mattebox_kafka::worker::{Worker, WorkerCounters};
 use mattebox_server::LivePage;
 use std::{sync::Arc, thread};
 
@@ -106,11 +106,7 @@ pub(super) fn run(args: &WorkerArgs, matches: &ArgMatches) -> anyhow::Result<Exi
             report
         })
     });
-    conclude(
-        report,
-        args.end.form(&args.settings),
-        |report: &WorkerReport| Exit::from_number(report.exit_code()),
-    )
+    conclude(report, args.end.form(&args.settings))
 }
 
 /// Shows all cameras as one, because they come and go.

@@ -54,7 +54,7 @@ use output::{CameraOutput, OrderedWriter, WriterMessage};
 use queued::QueuedPicture;
 use reader::SourceReader;
 use report::RunReport;
-use stats::{CameraStats, Failure};
+use stats::{CameraStats, RunFailure};
 use std::{
     collections::HashMap,
     num::NonZeroUsize,
@@ -121,15 +121,15 @@ impl RunContext<'_> {
     }
 
     /// Ends a camera because its output cannot be written.
-    fn fail(&self, index: usize, failure: Failure) {
+    fn fail(&self, index: usize, failure: RunFailure) {
         self.fail_source(index, failure);
         self.drop_waiting(index);
     }
 
     /// Notes that a camera's source has failed. The frames that it gave before are still written.
-    fn fail_source(&self, index: usize, failure: Failure) {
+    fn fail_source(&self, index: usize, failure: RunFailure) {
         let l = &self.cameras[index];
-        let message = failure.message.clone();
+        let message = failure.camera.message.clone();
         if l.stats.fail(failure) {
             match self.job.tells_failures {
                 true => tracing::error!(camera = %l.shown.id, "{message}"),
@@ -147,14 +147,7 @@ impl RunContext<'_> {
         {
             let message =
                 "no thread is left to process its frames (see the errors above)".to_owned();
-            self.fail(
-                index,
-                Failure {
-                    message,
-                    exit_code: 1,
-                    keep_output: true,
-                },
-            );
+            self.fail(index, RunFailure::of_work(message, true));
             // Sources that are still waited for give no frames that anything could process.
             self.stop.stop();
         }

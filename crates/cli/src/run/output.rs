@@ -2,10 +2,11 @@
 //!
 //! Files are written by whichever thread finished the frame: a folder has no order. A video or a stream has one, so there
 //! frames go to a writer thread that holds back what came early. What can come early is bounded by the scheduler.
-use super::{RunContext, stats::Failure};
+use super::{RunContext, stats::RunFailure};
 use crossbeam_channel::{Receiver, Sender};
 use mattebox_core::{compose::Composed, frame::Timestamp};
 use mattebox_engine::{
+    CameraFailure,
     events::{Event, FrameDropped, FrameFailed, FrameWritten},
     metrics::{DropReason, FrameCounters},
     stages::Stage,
@@ -201,16 +202,13 @@ impl OrderedWriter {
     }
 
     fn fail(&self, shared: &RunContext<'_>, error: &SinkError) {
-        let exit_code = match error {
-            e if e.is_usage() => 2,
-            e if e.is_unreachable() => 3,
-            _ => 1,
-        };
         shared.fail(
             self.index,
-            Failure {
-                message: error.to_string(),
-                exit_code,
+            RunFailure {
+                camera: CameraFailure {
+                    message: error.to_string(),
+                    domain: error.domain(),
+                },
                 keep_output: false,
             },
         );

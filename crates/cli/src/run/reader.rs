@@ -1,9 +1,9 @@
 //! One thread per camera that reads its source and queues the frames.
-use super::{RunContext, output::CameraOutput, queued::QueuedPicture, stats::Failure};
+use super::{RunContext, output::CameraOutput, queued::QueuedPicture, stats::RunFailure};
 use crate::config::{names::stem, output_choice::FrameNames};
 use mattebox_core::frame::FrameNumber;
 use mattebox_engine::{
-    FrameSettings,
+    CameraFailure, FrameSettings,
     background::{BackgroundSource, BackgroundSources},
     events::{Event, FrameDropped, FrameFailed, FrameRead, FramesDropped},
     metrics::{DropReason, FrameCounters},
@@ -77,16 +77,13 @@ impl SourceReader {
     }
 }
 
-fn failure(e: &SourceError) -> Failure {
-    let exit_code = match e {
-        _ if e.is_usage() => 2,
-        _ if e.is_unreachable() => 3,
-        _ => 1,
-    };
-    // What was read before is good: it is written out, and the error is reported at the end.
-    Failure {
-        message: e.to_string(),
-        exit_code,
+fn failure(e: &SourceError) -> RunFailure {
+    // The frames before the error are good: they are written, and the error is reported at the end.
+    RunFailure {
+        camera: CameraFailure {
+            message: e.to_string(),
+            domain: e.domain(),
+        },
         keep_output: true,
     }
 }
@@ -194,14 +191,7 @@ fn read(
                     is_told: false,
                 }
                 .emit();
-                shared.fail_source(
-                    index,
-                    Failure {
-                        message,
-                        exit_code: 1,
-                        keep_output: true,
-                    },
-                );
+                shared.fail_source(index, RunFailure::of_work(message, true));
                 break;
             }
         };
@@ -256,14 +246,7 @@ fn read(
     }
     if number == 0 && !shared.stop.is_stopped() && camera.stats.failure().is_none() {
         let message = format!("{}: the source has no frame", camera.source);
-        shared.fail_source(
-            index,
-            Failure {
-                message,
-                exit_code: 1,
-                keep_output: false,
-            },
-        );
+        shared.fail_source(index, RunFailure::of_work(message, false));
     }
     let frames = frames.counts().read;
     tracing::debug!(camera = %camera.shown.id, frames, "the source has ended");
@@ -331,12 +314,7 @@ fn remove_earlier(shared: &RunContext<'_>, index: usize) -> bool {
             true
         }
         Err(e) => {
-            let failure = Failure {
-                message: e.to_string(),
-                exit_code: 1,
-                keep_output: false,
-            };
-            shared.fail(index, failure);
+            shared.fail(index, RunFailure::of_work(e.to_string(), false));
             false
         }
     }

@@ -7,6 +7,7 @@ use crate::{
 use comfy_table::{Cell, CellAlignment};
 use mattebox_core::frame::CameraId;
 use mattebox_engine::{
+    ErrorDomain,
     address::harmless,
     latency::{LatencyReport, Times},
     metrics::FrameCounts,
@@ -58,7 +59,7 @@ pub struct RunCameraReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     #[serde(skip)]
-    exit_code: u8,
+    failed: Option<ErrorDomain>,
     /// Where they are, for the table.
     #[serde(skip)]
     place: String,
@@ -130,8 +131,8 @@ impl RunReport {
                     still: s.frames.still(),
                     fps: rate(frames.done()),
                     latency_ms: latency.report(),
-                    exit_code: failure.as_ref().map_or(0, |f| f.exit_code),
-                    error: failure.map(|f| f.message).or(away),
+                    failed: failure.as_ref().map(|f| f.camera.domain),
+                    error: failure.map(|f| f.camera.message).or(away),
                 }
             })
             .collect();
@@ -162,15 +163,14 @@ impl RunReport {
         }
     }
 
-    /// The exit code of the process: 130 when stopped by a signal, that of the first failed camera, 1 when a frame failed.
-    pub fn exit_code(&self) -> u8 {
-        let failed = self.cameras.iter().map(|c| c.exit_code).find(|&c| c != 0);
-        match failed {
-            Some(code) => code,
-            None if self.interrupted => 130,
-            None if self.cameras.iter().any(|c| c.frames.failed > 0) => 1,
-            None => 0,
-        }
+    /// Whose fault the first failed camera is.
+    pub fn failed(&self) -> Option<ErrorDomain> {
+        self.cameras.iter().find_map(|c| c.failed)
+    }
+
+    /// Whether any frame failed.
+    pub fn has_failed_frames(&self) -> bool {
+        self.cameras.iter().any(|c| c.frames.failed > 0)
     }
 }
 
@@ -253,7 +253,7 @@ impl fmt::Display for RunReport {
 
 impl CommandSummary for RunReport {
     fn failures(&self) -> Vec<String> {
-        let failed = self.cameras.iter().filter(|c| c.exit_code != 0);
+        let failed = self.cameras.iter().filter(|c| c.failed.is_some());
         let failed = failed.map(|c| (&*c.camera, c.error.as_deref()));
         failures_of(failed, self.cameras.len())
     }
@@ -262,7 +262,7 @@ impl CommandSummary for RunReport {
 impl RunCameraReport {
     /// What it has made, where, and what is missing. `None` if it failed before its first frame.
     fn line(&self, report: &RunReport) -> Option<String> {
-        let is_failed = self.exit_code != 0;
+        let is_failed = self.failed.is_some();
         // What a server did not take is nowhere.
         if is_failed && (self.frames.read == 0 || self.is_stream) {
             return None;

@@ -1,7 +1,7 @@
 //! Counters of each camera of a run, and their metrics.
 use mattebox_core::frame::{CameraId, Timestamp};
 use mattebox_engine::{
-    Watch,
+    CameraFailure, ErrorDomain, Watch,
     metrics::{Family, FrameCounters, Monitor, common, frames, monitor},
     stages::StageClock,
     status::Status,
@@ -24,18 +24,29 @@ pub struct CameraStats {
     pub expected: AtomicU64,
     /// The times of the first and the last frame of a video.
     shown: Mutex<Option<(Timestamp, Timestamp)>>,
-    failure: Mutex<Option<Failure>>,
+    failure: Mutex<Option<RunFailure>>,
 }
 
-/// Why a camera ended before its source did.
+/// Why a camera of a run ended, and what its output is worth.
 #[derive(Debug, Clone)]
-pub struct Failure {
-    /// What happened, with the camera, the file and what to do.
-    pub message: String,
-    /// Whose fault it is, as an exit code of the process.
-    pub exit_code: u8,
+pub struct RunFailure {
+    /// The reason.
+    pub camera: CameraFailure,
     /// The output is good as far as it goes: the source failed, not the writing.
     pub keep_output: bool,
+}
+
+impl RunFailure {
+    /// A failure of the work itself: a file, an output or a thread.
+    pub(super) fn of_work(message: String, keep_output: bool) -> Self {
+        RunFailure {
+            camera: CameraFailure {
+                message,
+                domain: ErrorDomain::Work,
+            },
+            keep_output,
+        }
+    }
 }
 
 impl CameraStats {
@@ -66,7 +77,7 @@ impl CameraStats {
     }
 
     /// Records why the camera ended; the first reason stays. True if this was the first.
-    pub fn fail(&self, failure: Failure) -> bool {
+    pub fn fail(&self, failure: RunFailure) -> bool {
         let mut first = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         let new = first.is_none();
         first.get_or_insert(failure);
@@ -74,7 +85,7 @@ impl CameraStats {
     }
 
     /// Why the camera ended early, if it did.
-    pub fn failure(&self) -> Option<Failure> {
+    pub fn failure(&self) -> Option<RunFailure> {
         self.failure
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -119,6 +130,6 @@ fn reasons(watch: &Watch<CameraStats>) -> Vec<String> {
     let failures = stats().filter_map(|stats| stats.failure());
     monitor::unless(has_begun, "no frame is written yet")
         .into_iter()
-        .chain(failures.map(|failure| failure.message))
+        .chain(failures.map(|failure| failure.camera.message))
         .collect()
 }

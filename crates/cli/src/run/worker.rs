@@ -3,7 +3,7 @@ use super::{
     RunContext,
     output::{CameraOutput, FinishedFrame, WriterMessage},
     queued::QueuedPicture,
-    stats::Failure,
+    stats::RunFailure,
 };
 use crate::config::output_choice::MATTES;
 use image::RgbImage;
@@ -268,14 +268,8 @@ impl RunFrame<'_> {
         let camera = &self.shared.cameras[self.index];
         self.failed(message, !ends_camera);
         if ends_camera {
-            self.shared.fail(
-                self.index,
-                Failure {
-                    message: message.to_owned(),
-                    exit_code: 1,
-                    keep_output: false,
-                },
-            );
+            self.shared
+                .fail(self.index, RunFailure::of_work(message.to_owned(), false));
         } else {
             camera.shown.note(message);
         }

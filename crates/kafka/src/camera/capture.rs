@@ -1,6 +1,6 @@
 //! One camera's thread: its source, the pace, the encoder, its ring.
 use super::{
-    counters::{CaptureCounters, Failure},
+    counters::CaptureCounters,
     encoded::Encoded,
     events::{FrameLate, FrameUnreadable, SourceReopened},
     pace::{Due, Pace},
@@ -14,6 +14,7 @@ use mattebox_core::{
     frame::Timestamp,
 };
 use mattebox_engine::{
+    CameraFailure, ErrorDomain,
     events::{Event, FrameDropped, FrameRead, FramesDropped},
     metrics::DropReason,
     queues::Pushed,
@@ -135,9 +136,9 @@ impl<'a> Capture<'a> {
         let index = self.index;
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.capture())) {
             let message = format!("camera {}: {}", self.what.camera, words(&*panic));
-            self.fail(Failure {
+            self.fail(CameraFailure {
                 message,
-                exit_code: 1,
+                domain: ErrorDomain::Work,
             });
         }
         shared.queues.end(shared.cameras[index].queue);
@@ -155,14 +156,9 @@ impl<'a> Capture<'a> {
                 wait = FIRST_WAIT;
             }
             if !self.is_tried_again(&error) {
-                let exit_code = match error {
-                    _ if error.is_usage() => 2,
-                    _ if error.is_unreachable() => 3,
-                    _ => 1,
-                };
-                return self.fail(Failure {
+                return self.fail(CameraFailure {
                     message: error.to_string(),
-                    exit_code,
+                    domain: error.domain(),
                 });
             }
             SourceReopened {
@@ -514,7 +510,7 @@ impl<'a> Capture<'a> {
         &self.shared.cameras[self.index].counters
     }
 
-    fn fail(&self, failure: Failure) {
+    fn fail(&self, failure: CameraFailure) {
         self.options.status.set(Condition::Failed {
             why: failure.message.clone(),
         });

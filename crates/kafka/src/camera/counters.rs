@@ -1,6 +1,7 @@
 //! Counters of one camera.
 use mattebox_core::frame::CameraId;
 use mattebox_engine::{
+    CameraFailure,
     metrics::FrameCounters,
     status::Status,
     troubles::Streak,
@@ -33,22 +34,13 @@ pub struct CaptureCounters {
     pub(super) expected: AtomicU64,
     /// The first and the last frame number that the broker has acknowledged.
     numbers: Mutex<Option<(u64, u64)>>,
-    failure: Mutex<Option<Failure>>,
+    failure: Mutex<Option<CameraFailure>>,
     /// Whether a warning about the size of its frames was given.
     pub(super) warned_of_size: AtomicBool,
     /// The last refusal that was logged, so that it is logged once.
     pub(super) refusal: Mutex<Option<String>>,
     /// Frames lost in a row.
     pub(super) streak: Streak,
-}
-
-/// Why a camera ended before its time.
-#[derive(Debug, Clone)]
-pub struct Failure {
-    /// What happened, and what to do.
-    pub message: String,
-    /// Whose fault it is, as an exit code of the process.
-    pub exit_code: u8,
 }
 
 impl CaptureCounters {
@@ -86,12 +78,12 @@ impl CaptureCounters {
     }
 
     /// Records why the camera ended.
-    pub(super) fn fail(&self, failure: Failure) {
+    pub(super) fn fail(&self, failure: CameraFailure) {
         lock(&self.failure).get_or_insert(failure);
     }
 
     /// Why the camera ended early, if it did.
-    pub fn failure(&self) -> Option<Failure> {
+    pub fn failure(&self) -> Option<CameraFailure> {
         lock(&self.failure).clone()
     }
 }

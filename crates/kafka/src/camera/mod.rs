@@ -36,7 +36,7 @@ mod resume;
 mod shared;
 mod sizes;
 
-pub use counters::{CaptureCounters, Failure};
+pub use counters::CaptureCounters;
 
 use super::{
     KafkaError,

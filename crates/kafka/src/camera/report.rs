@@ -1,6 +1,7 @@
 //! The summary at the end: lines or tables for people, JSON for machines.
 use super::shared::PublisherContext;
 use mattebox_engine::{
+    ErrorDomain,
     latency::{LatencyReport, Times},
     metrics::FrameCounts,
     stages, table,
@@ -65,7 +66,7 @@ pub struct PublishedCamera {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     #[serde(skip)]
-    exit_code: u8,
+    failed: Option<ErrorDomain>,
 }
 
 /// What was measured from the beginning to the end.
@@ -105,7 +106,7 @@ impl PublishReport {
                     latency_ms: latency.report(),
                     first_number: numbers.map(|(first, _)| first),
                     last_number: numbers.map(|(_, last)| last),
-                    exit_code: failure.as_ref().map_or(0, |f| f.exit_code),
+                    failed: failure.as_ref().map(|f| f.domain),
                     error: failure
                         .map(|f| f.message)
                         .or_else(|| n.status.get().condition.away().map(str::to_owned)),
@@ -129,23 +130,18 @@ impl PublishReport {
 
     /// The cameras that failed, and why.
     pub fn failures(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
-        let failed = self.cameras.iter().filter(|c| c.exit_code != 0);
+        let failed = self.cameras.iter().filter(|c| c.failed.is_some());
         failed.map(|c| (&*c.camera, c.error.as_deref()))
     }
 
-    /// The exit code of the process: that of the first failed camera, 130 when stopped by a signal, 1 when a frame failed.
-    pub fn exit_code(&self) -> u8 {
-        match self
-            .cameras
-            .iter()
-            .map(|c| c.exit_code)
-            .find(|&code| code != 0)
-        {
-            Some(code) => code,
-            None if self.interrupted => 130,
-            None if self.cameras.iter().any(|c| c.frames.failed > 0) => 1,
-            None => 0,
-        }
+    /// Whose fault the first failed camera is.
+    pub fn failed(&self) -> Option<ErrorDomain> {
+        self.cameras.iter().find_map(|c| c.failed)
+    }
+
+    /// Whether any frame failed.
+    pub fn has_failed_frames(&self) -> bool {
+        self.cameras.iter().any(|c| c.frames.failed > 0)
     }
 }
 
@@ -164,7 +160,7 @@ impl fmt::Display for PublishReport {
 impl PublishedCamera {
     /// `None` if it failed before its first frame.
     fn line(&self, report: &PublishReport) -> Option<String> {
-        let has_failed = self.exit_code != 0;
+        let has_failed = self.failed.is_some();
         if has_failed && self.frames.read == 0 {
             return None;
         }

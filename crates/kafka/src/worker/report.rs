@@ -191,16 +191,9 @@ impl WorkerReport {
         }
     }
 
-    /// The exit code of the process. A worker that was stopped by a signal has done what it was to
-    /// do: it finished and recorded its work.
-    pub fn exit_code(&self) -> u8 {
-        let lost: u64 = self.partitions.iter().map(|p| p.lost).sum();
-        match self.interrupted {
-            true => 130,
-            // Done, but records were lost before they reached this worker.
-            false if lost > 0 => 4,
-            false => 0,
-        }
+    /// Records that the topic removed before this worker read them.
+    pub fn lost(&self) -> u64 {
+        self.partitions.iter().map(|p| p.lost).sum()
     }
 }
 
@@ -219,7 +212,7 @@ impl fmt::Display for WorkerReport {
             1..=MAX_LINES => self.cameras.iter().map(|c| self.line(c)).collect(),
             _ => vec![self.line_of_all()],
         };
-        let lost: u64 = self.partitions.iter().map(|p| p.lost).sum();
+        let lost = self.lost();
         if lost > 0 {
             lines.push(format!(
                 "{lost} records were removed from topic {} before they were processed",

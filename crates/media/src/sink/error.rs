@@ -1,6 +1,7 @@
 //! The errors of sinks.
 use crate::ffmpeg::FfmpegError;
 use mattebox_core::codec::EncodeError;
+use mattebox_engine::ErrorDomain;
 use mattebox_store::StoreError;
 use std::io;
 use std::path::PathBuf;
@@ -89,6 +90,15 @@ pub enum SinkError {
 }
 
 impl SinkError {
+    /// Whose fault it is.
+    pub fn domain(&self) -> ErrorDomain {
+        match self {
+            _ if self.is_usage() => ErrorDomain::User,
+            _ if self.is_unreachable() => ErrorDomain::Outside,
+            _ => ErrorDomain::Work,
+        }
+    }
+
     /// Whether the user's request cannot work.
     pub fn is_usage(&self) -> bool {
         match self {

@@ -2,6 +2,7 @@
 use crate::ffmpeg::FfmpegError;
 use crate::ffmpeg::diagnose::{Diagnosis, DiagnosisKind};
 use mattebox_core::codec::DecodeError;
+use mattebox_engine::ErrorDomain;
 use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -91,6 +92,15 @@ impl SourceError {
             self,
             SourceError::Unreadable { .. } | SourceError::Picture { .. }
         )
+    }
+
+    /// Whose fault it is.
+    pub fn domain(&self) -> ErrorDomain {
+        match self {
+            _ if self.is_usage() => ErrorDomain::User,
+            _ if self.is_unreachable() => ErrorDomain::Outside,
+            _ => ErrorDomain::Work,
+        }
     }
 
     /// Whether the user's request cannot work.
