@@ -268,7 +268,9 @@ def docs(everything, folder):
             "## Goals",
             markdown(["CPU time of the other / ours", "reached", "measured", "goal"], reached),
         ]
-    (folder / "benchmarks/speed.md").write_text("\n\n".join(block.strip() for block in blocks) + "\n")
+    (folder / "benchmarks/speed.md").write_text(
+        "\n\n".join(block.strip() for block in blocks) + "\n"
+    )
 
 
 def markdown(head, rows):
