@@ -368,7 +368,7 @@ def latency(bench, quick):
         bench.until(topic, 5, job)
         published = bench.camera(topic, "--fps", str(fps), "--frames", str(fps * seconds))[
             "cameras"
-        ][0]["published"]
+        ][0]["written"]
         bench.until(topic, 5 + published, job)
         time.sleep(2)
         bench.end(job)

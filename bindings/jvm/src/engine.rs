@@ -203,7 +203,7 @@ impl TaskEngine {
                 let path = number.map(|number| camera.files.path(number, frame.time, extension));
                 return Ok(ResultRow {
                     frame: number,
-                    ..ResultRow::kept(RowStatus::Kept, path.as_deref(), picture.dimensions())
+                    ..ResultRow::skipped(RowStatus::Skipped, path.as_deref(), picture.dimensions())
                 });
             }
             Naming::Refused(refusal) => return Ok(ResultRow::dead(refusal.code, refusal.message)),
@@ -240,7 +240,7 @@ impl TaskEngine {
             Ok(row) => row?,
             Err(rejection) => ResultRow::dead(rejection.code, rejection.message),
         };
-        if row.status == RowStatus::KeptDifferent && partition.is_first_difference(&frame.camera) {
+        if row.status == RowStatus::SkippedDifferent && partition.is_first_difference(&frame.camera) {
             // This goes to the executor's log.
             eprintln!(
                 "mattebox: WARN camera {}: {} was there with other bytes and is kept \
@@ -286,7 +286,7 @@ impl TaskEngine {
             camera: row.camera.as_ref().map(CameraId::as_str),
             frame: row.frame.map(|frame| frame.0),
             status: row.status.name(),
-            differs: row.status == RowStatus::KeptDifferent,
+            differs: row.status == RowStatus::SkippedDifferent,
             path: row.path.as_deref(),
             bytes: row.bytes,
             width: row.size.0,
@@ -396,8 +396,8 @@ impl FrameTarget<'_> {
             Outcome::Written => {
                 ResultRow::in_place(RowStatus::Written, Some(&path), size, encoded.len())
             }
-            Outcome::Skipped => ResultRow::kept(RowStatus::Kept, Some(&path), size),
-            Outcome::KeptDifferent => ResultRow::kept(RowStatus::KeptDifferent, Some(&path), size),
+            Outcome::Skipped => ResultRow::skipped(RowStatus::Skipped, Some(&path), size),
+            Outcome::KeptDifferent => ResultRow::skipped(RowStatus::SkippedDifferent, Some(&path), size),
         };
         Ok(ResultRow {
             latency_us: Some(age_us(self.time)),

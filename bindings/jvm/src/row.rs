@@ -8,20 +8,20 @@ use std::{fs, path::Path};
 pub enum RowStatus {
     /// Its file is in place.
     Written,
-    /// Its file existed already, and was kept.
-    Kept,
-    /// A file with its name and other bytes existed, and was kept.
-    KeptDifferent,
+    /// Its file existed already.
+    Skipped,
+    /// Its file existed already, with other bytes.
+    SkippedDifferent,
     /// It cannot be a frame.
     Dead,
 }
 
 impl RowStatus {
-    /// Its name in rows and in records. Another field tells whether a file that was kept differs.
+    /// Its name in rows and in records. Another field tells whether the file that existed differs.
     pub fn name(self) -> &'static str {
         match self {
             RowStatus::Written => "written",
-            RowStatus::Kept | RowStatus::KeptDifferent => "kept",
+            RowStatus::Skipped | RowStatus::SkippedDifferent => "skipped",
             RowStatus::Dead => "dead",
         }
     }
@@ -96,14 +96,14 @@ impl ResultRow {
     }
 
     /// A frame whose file existed before.
-    pub fn kept(status: RowStatus, path: Option<&Path>, size: (u32, u32)) -> Self {
+    pub fn skipped(status: RowStatus, path: Option<&Path>, size: (u32, u32)) -> Self {
         let found = path.and_then(|path| fs::metadata(path).ok());
         let bytes = found.map_or(0, |found| found.len() as usize);
         ResultRow::in_place(status, path, size, bytes)
     }
 
     /// For `Result.java`: numbers (the smallest `i64` for none), width and height, whether the file
-    /// that was kept differs, texts, the picture and its headers, then the records to publish.
+    /// that existed differs, texts, the picture and its headers, then the records to publish.
     /// Everything is big-endian, as Java reads it.
     ///
     /// The picture is sent once, also if two columns need it: as a column of the row if
@@ -123,7 +123,7 @@ impl ResultRow {
         out.0.extend(self.size.0.to_be_bytes());
         out.0.extend(self.size.1.to_be_bytes());
         out.0
-            .push(u8::from(self.status == RowStatus::KeptDifferent));
+            .push(u8::from(self.status == RowStatus::SkippedDifferent));
         let (code, message) = self
             .fault
             .as_ref()

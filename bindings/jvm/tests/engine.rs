@@ -108,7 +108,7 @@ fn span(engine: &TaskEngine, task: i64, offsets: std::ops::Range<i64>) {
         // A frame that is processed again has its file already, and gives the same bytes.
         let row = record(engine, task, offset);
         assert!(
-            matches!(row.status, RowStatus::Written | RowStatus::Kept),
+            matches!(row.status, RowStatus::Written | RowStatus::Skipped),
             "offset {offset}: {:?}, {:?}",
             row.status,
             row.fault
@@ -727,11 +727,11 @@ fn a_file_that_exists_is_kept_unless_it_is_not_whole() {
     let made = |engine: &TaskEngine, task| record_of(engine, task, 0, "left", 0, 0).status;
     assert_eq!(made(&first, 1), RowStatus::Written);
     let bytes = fs::read(&path).unwrap();
-    assert_eq!(made(&first, 2), RowStatus::Kept);
+    assert_eq!(made(&first, 2), RowStatus::Skipped);
     fs::write(&path, "other").unwrap();
     let row = record_of(&first, 3, 0, "left", 0, 0);
-    assert_eq!((row.status, row.bytes), (RowStatus::KeptDifferent, 5));
-    assert_eq!(row.status.name(), "kept");
+    assert_eq!((row.status, row.bytes), (RowStatus::SkippedDifferent, 5));
+    assert_eq!(row.status.name(), "skipped");
     assert_eq!(fs::read(&path).unwrap(), b"other");
     fs::write(&path, "").unwrap();
     assert_eq!(made(&first, 4), RowStatus::Written);
@@ -752,7 +752,7 @@ fn a_record_that_is_delivered_twice_has_one_file() {
     let made = |offset| record_of(&engine, 1, offset, "left", 0, 0);
     let first = made(0);
     let again = made(1);
-    assert_eq!((again.status, &again.path), (RowStatus::Kept, &first.path));
+    assert_eq!((again.status, &again.path), (RowStatus::Skipped, &first.path));
     assert_eq!((again.bytes, again.size), (first.bytes, first.size));
     assert_eq!(again.latency_us, None);
     let path = first.path.unwrap();

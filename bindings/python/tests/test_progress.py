@@ -1,4 +1,4 @@
-"""The numbers of the Spark job."""
+"""The metrics of the Spark job."""
 
 from __future__ import annotations
 
@@ -19,22 +19,25 @@ METRICS = pathlib.Path(__file__).resolve().parents[3] / "docs/ref/metrics.md"
 
 
 def test_every_metric_is_in_the_reference() -> None:
-    numbers = progress.Numbers()
-    numbers.last(p50=1.0, p95=2.0, p99=3.0, lag=4.0, batch_s=5.0)
-    names = set(re.findall(r"^# TYPE (\S+)", numbers.page(), re.MULTILINE))
+    counters = progress.Counters()
+    counters.add_frames("cam01", {"written": 1})
+    counters.last(p50=1.0, p95=2.0, p99=3.0, lag=4.0, batch_s=5.0)
+    names = set(re.findall(r"^# TYPE (\S+)", counters.page(), re.MULTILINE))
     assert len(names) == 7
     reference = METRICS.read_text()
     assert {name for name in names if f"`{name}`" not in reference} == set()
 
 
 def test_numbers_health_and_readiness_are_served() -> None:
-    numbers, health = progress.Numbers(), progress.Health()
-    server = progress.serve("127.0.0.1:0", numbers, health)
+    counters, health = progress.Counters(), progress.Health()
+    server = progress.serve("127.0.0.1:0", counters, health)
     try:
         at = f"http://127.0.0.1:{server.server_address[1]}"
-        numbers.add(written=3, dead=1)
+        counters.add_frames("cam01", {"written": 3_000_001, "dead": 1})
         page = urllib.request.urlopen(f"{at}/metrics").read().decode()
-        assert 'mattebox_spark_frames_total{status="written"} 3' in page
+        for outcome, count in {"read": 3_000_002, "written": 3_000_001, "dead": 1}.items():
+            line = f'mattebox_frames_total{{camera="cam01",outcome="{outcome}"}} {count}'
+            assert line in page.splitlines()
         assert urllib.request.urlopen(f"{at}/healthz").status == 200
         health.is_wrong("cores", "Spark has no executors")
         with pytest.raises(urllib.error.HTTPError, match="503") as refused:
@@ -64,7 +67,7 @@ def test_numbers_health_and_readiness_are_served() -> None:
 def test_numbers_are_not_told_under_a_name_that_others_can_point_at_us(
     host: str, status: int
 ) -> None:
-    server = progress.serve("127.0.0.1:0", progress.Numbers(), progress.Health())
+    server = progress.serve("127.0.0.1:0", progress.Counters(), progress.Health())
     try:
         request = urllib.request.Request(
             f"http://127.0.0.1:{server.server_address[1]}/metrics", headers={"Host": host}
@@ -79,7 +82,7 @@ def test_numbers_are_not_told_under_a_name_that_others_can_point_at_us(
 
 
 def test_connections_that_say_nothing_do_not_fill_the_driver() -> None:
-    server = progress.serve("127.0.0.1:0", progress.Numbers(), progress.Health())
+    server = progress.serve("127.0.0.1:0", progress.Counters(), progress.Health())
     try:
         before = threading.active_count()
         with contextlib.ExitStack() as silent:

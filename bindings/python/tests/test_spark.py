@@ -128,7 +128,7 @@ def test_the_job_gives_the_files_that_worker_gives_and_says_what_became_of_each_
         row["status"] == "written" and row["latency_ms"] > 0 and os.path.isfile(row["path"])
         for row in rows
     )
-    assert "300 written, 0 kept, 0 dead" in job.text()
+    assert "300 written, 0 skipped, 0 dead" in job.text()
     assert "latency p95" in job.text()
     # The states of cameras are beside the checkpoint, at least for each partition's end.
     states = town.path / f"output/.checkpoint/mattebox-state/{town.topic}"
@@ -327,7 +327,7 @@ def test_hostile_records_are_dead_letters_with_a_reason_and_the_query_goes_on(to
         assert isinstance(headers, dict)
         assert headers["mattebox-error-code"] and headers["mattebox-error-message"]
         assert headers["mattebox-error-topic"] == town.topic
-    assert "500 written, 0 kept, 500 dead" in job.text()
+    assert "500 written, 0 skipped, 500 dead" in job.text()
 
 
 def test_real_time_gives_the_same_files(town: Town) -> None:
@@ -437,7 +437,7 @@ def test_a_checkpoint_that_does_not_fit_its_topic_is_named_and_nothing_is_left_o
     # It begins with the oldest record, whatever --from says.
     job = town.job("--from", "latest", "--until", "end", "--on-stale-checkpoint", "restart")
     assert job.finish() == 0, job.text()[-4000:]
-    assert "0 written, 40 kept" in job.text()
+    assert "0 written, 40 skipped" in job.text()
 
 
 def test_a_topic_that_was_made_anew_is_named_even_where_the_offsets_would_fit(town: Town) -> None:

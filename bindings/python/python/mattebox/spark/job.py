@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from .broker import Broker, Largest
     from .failures import Failure
-    from .progress import Numbers
+    from .progress import Counters
     from .settings import Settings
 
 log = logging.getLogger("mattebox.spark")
@@ -130,10 +130,10 @@ def _log_to_stderr() -> None:
 def _run(spark: SparkSession, settings: Settings, tally: Any, stop: Stop) -> int:
     from . import checkpoint, progress
 
-    numbers, health = progress.Numbers(), Health()
-    server = progress.serve(settings.metrics, numbers, health) if settings.metrics else None
+    counters, health = progress.Counters(), Health()
+    server = progress.serve(settings.metrics, counters, health) if settings.metrics else None
     broker = broker_module.Broker(spark, settings, stop.wait, health)
-    listener = progress.Listener(numbers, tally, settings.topic, health)
+    listener = progress.Listener(counters, tally, settings.topic, health)
     begun = time.monotonic()
     try:
         checkpoint.probe(spark, settings.checkpoint)
@@ -144,7 +144,7 @@ def _run(spark: SparkSession, settings: Settings, tally: Any, stop: Stop) -> int
         largest = broker.ensure_outputs(partitions)
         spark.streams.addListener(listener)
         begun = time.monotonic()
-        code = Queries(spark, broker, settings, stop, numbers, health, largest).run()
+        code = Queries(spark, broker, settings, stop, counters, health, largest).run()
         _wait_for_last_batches(spark)
     finally:
         broker.close()
@@ -154,8 +154,8 @@ def _run(spark: SparkSession, settings: Settings, tally: Any, stop: Stop) -> int
             server.shutdown()
             server.server_close()
     log.info(
-        "%d written, %d kept, %d dead in %.1f s",
-        *(numbers.total(name) for name in ("written", "kept", "dead")),
+        "%d written, %d skipped, %d dead in %.1f s",
+        *(counters.total(outcome) for outcome in progress.OUTCOMES),
         time.monotonic() - begun,
     )
     return code
@@ -180,7 +180,7 @@ class Queries:
         broker: Broker,
         wanted: Settings,
         stop: Stop,
-        numbers: Numbers,
+        counters: Counters,
         health: Health,
         largest: Largest,
     ) -> None:
@@ -188,7 +188,7 @@ class Queries:
         self._broker = broker
         self._wanted = wanted
         self._stop = stop
-        self._numbers = numbers
+        self._counters = counters
         self._health = health
         self._largest = largest
         self._repeats = Repeats()
@@ -229,10 +229,10 @@ class Queries:
                 return failure.exit_code
             if _is_gone(self._spark):
                 raise failures.JobError(f"Spark has ended: {failure.reason}")
-            if self._numbers.total("batches") > done:
+            if self._counters.sum("batches") > done:
                 self._repeats.forget()
                 wait = FIRST_WAIT_S
-            done = self._numbers.total("batches")
+            done = self._counters.sum("batches")
             self._health.is_wrong(
                 "query",
                 f"the query failed, and is started again from its checkpoint: {failure.reason}",
@@ -241,7 +241,7 @@ class Queries:
                 logging.ERROR,
                 f"the query failed, and goes on from its checkpoint: {failure.reason}",
             )
-            self._numbers.add(restarts=1)
+            self._counters.add(restarts=1)
             if self._stop.wait(wait):
                 return 130
             wait = min(wait * 2, LONGEST_WAIT_S)

@@ -1,4 +1,4 @@
-"""One log line for each batch with frames, and the same numbers at /metrics."""
+"""One log line for each batch with frames, and the same counts at /metrics."""
 
 from __future__ import annotations
 
@@ -22,12 +22,16 @@ from .health import Health
 log = logging.getLogger("mattebox.spark")
 
 
-class Numbers:
-    """Sums over the batches, for /metrics."""
+OUTCOMES = ("written", "skipped", "dead")
+
+
+class Counters:
+    """Counts over the batches, for the log and /metrics."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._sums = {"written": 0, "kept": 0, "dead": 0, "bytes": 0, "batches": 0, "restarts": 0}
+        self._cameras: dict[str, dict[str, int]] = {}
+        self._sums = {"bytes": 0, "batches": 0, "restarts": 0}
         self._last: dict[str, float] = {}
 
     def add(self, **more: int) -> None:
@@ -35,49 +39,58 @@ class Numbers:
             for name, value in more.items():
                 self._sums[name] += value
 
+    def add_frames(self, camera: str, counts: dict[str, int]) -> None:
+        """Adds the frames of one camera, by outcome."""
+        with self._lock:
+            sums = self._cameras.setdefault(camera, dict.fromkeys(OUTCOMES, 0))
+            for outcome in OUTCOMES:
+                sums[outcome] += counts.get(outcome, 0)
+
     def last(self, **values: float | None) -> None:
         with self._lock:
             self._last.update({name: value for name, value in values.items() if value is not None})
 
-    def total(self, name: str) -> int:
+    def total(self, outcome: str) -> int:
+        """The frames of all cameras with an outcome."""
+        with self._lock:
+            return sum(counts[outcome] for counts in self._cameras.values())
+
+    def sum(self, name: str) -> int:
+        """Bytes, batches or restarts."""
         with self._lock:
             return self._sums[name]
 
     def page(self) -> str:
-        """The numbers in Prometheus' text format."""
+        """All metrics in Prometheus' text format. The driver has no dependency but PySpark, so
+        that no client library is needed on it."""
         with self._lock:
             sums, last = dict(self._sums), dict(self._last)
+            cameras = {name: dict(counts) for name, counts in self._cameras.items()}
         lines: list[str] = []
 
         def metric(name: str, kind: str, what: str, samples: list[tuple[str, float]]) -> None:
             if samples:
                 lines.append(f"# HELP {name} {what}")
                 lines.append(f"# TYPE {name} {kind}")
-                lines.extend(f"{name}{labels} {value:g}" for labels, value in samples)
+                lines.extend(f"{name}{labels} {value!r}" for labels, value in samples)
 
-        outcome = [
-            (f'{{status="{status}"}}', float(sums[status]))
-            for status in ("written", "kept", "dead")
+        frames = [
+            (f'{{camera="{camera}",outcome="{outcome}"}}', count)
+            for camera, counts in sorted(cameras.items())
+            for outcome, count in {"read": sum(counts.values()), **counts}.items()
         ]
-        metric("mattebox_spark_frames_total", "counter", "Records by outcome.", outcome)
         metric(
-            "mattebox_spark_written_bytes_total",
+            "mattebox_frames_total",
             "counter",
-            "Bytes of the files.",
-            [("", float(sums["bytes"]))],
+            "Frames by outcome: read, written, skipped, dead.",
+            frames,
         )
-        metric(
-            "mattebox_spark_batches_total",
-            "counter",
-            "Batches that were done.",
-            [("", float(sums["batches"]))],
-        )
-        metric(
-            "mattebox_spark_restarts_total",
-            "counter",
-            "Times that the query was started again.",
-            [("", float(sums["restarts"]))],
-        )
+        for name, key, what in (
+            ("mattebox_spark_written_bytes_total", "bytes", "Bytes of the files."),
+            ("mattebox_spark_batches_total", "batches", "Batches with frames that are done."),
+            ("mattebox_spark_restarts_total", "restarts", "Restarts of the query after a failure."),
+        ):
+            metric(name, "counter", what, [("", sums[key])])
         if "lag" in last:
             metric(
                 "mattebox_spark_lag_records",
@@ -94,7 +107,7 @@ class Numbers:
         metric(
             "mattebox_spark_latency_seconds",
             "gauge",
-            "From when a frame was taken until its file was in place, in the last batch.",
+            "From when a frame was captured to when its file was in place, in the last batch.",
             latency,
         )
         if "batch_s" in last:
@@ -110,10 +123,10 @@ class Numbers:
 class Listener(StreamingQueryListener):
     """Takes Spark's event of every batch."""
 
-    def __init__(self, numbers: Numbers, tally: Any, topic: str, health: Health) -> None:
+    def __init__(self, counters: Counters, tally: Any, topic: str, health: Health) -> None:
         self._health = health
         self._has_run = False
-        self._numbers = numbers
+        self._counters = counters
         self._tally = tally
         self._topic = topic
 
@@ -141,23 +154,25 @@ class Listener(StreamingQueryListener):
     def _progress(self, progress: Any) -> None:
         seconds = progress.batchDuration / 1000
         lag = _lag(progress.sources[0] if progress.sources else None, self._topic)
-        self._numbers.last(batch_s=seconds, lag=lag)
+        self._counters.last(batch_s=seconds, lag=lag)
         batch = json.loads(self._tally.take())  # NaN is a number for Python's reader
-        frames = batch["written"] + batch["kept"] + batch["dead"]
+        cameras = batch["cameras"].items()
+        frames = sum(sum(counts.values()) for _, counts in cameras)
         if not frames:
             return
-        self._numbers.add(
-            batches=1, **{name: batch[name] for name in ("written", "kept", "dead", "bytes")}
-        )
+        self._counters.add(batches=1, bytes=batch["bytes"])
+        for camera, counts in cameras:
+            self._counters.add_frames(camera, counts)
+        dead = sum(counts["dead"] for _, counts in cameras)
         rate = frames / max(seconds, 0.001)
         text = f"batch {progress.batchId}: {frames} frames in {seconds:.2f} s ({rate:.1f}/s)"
         if not math.isnan(batch["p95"]):
-            self._numbers.last(p50=batch["p50"], p95=batch["p95"], p99=batch["p99"])
+            self._counters.last(p50=batch["p50"], p95=batch["p95"], p99=batch["p99"])
             text += f", latency p95 {batch['p95']:.0f} ms"
         if batch["differing"]:
-            text += f", {batch['differing']} kept that differ"
-        if batch["dead"]:
-            text += f", {batch['dead']} dead"
+            text += f", {batch['differing']} skipped whose files differ"
+        if dead:
+            text += f", {dead} dead"
         if lag is not None:
             text += f", lag {lag:.0f}"
         log.info("%s", text)
@@ -189,7 +204,7 @@ _TIME_S = 10.0  # from the beginning of a connection to its end
 
 def _is_private(host: str) -> bool:
     """Whether no site of the internet can have a host's name. Otherwise such a site could make a
-    browser ask for the numbers under the site's name."""
+    browser ask for the metrics under the site's name."""
     try:
         name = (urllib.parse.urlsplit(f"//{host}").hostname or "").removesuffix(".")
     except ValueError:
@@ -244,7 +259,7 @@ class _Server(ThreadingHTTPServer):
         log.debug("/metrics", exc_info=True)
 
 
-def serve(address: str, numbers: Numbers, health: Health) -> ThreadingHTTPServer:
+def serve(address: str, counters: Counters, health: Health) -> ThreadingHTTPServer:
     """Serves /metrics, /healthz and /readyz until it is shut down.
 
     :raises failures.SettingsError: the address is taken, or none of this machine's.
@@ -264,7 +279,7 @@ def serve(address: str, numbers: Numbers, health: Health) -> ThreadingHTTPServer
                     "address\n",
                 )
             elif self.path == "/metrics":
-                kind, body = "text/plain; version=0.0.4; charset=utf-8", numbers.page()
+                kind, body = "text/plain; version=0.0.4; charset=utf-8", counters.page()
             elif self.path == "/readyz" and (problems := health.problems()):
                 status, body = 503, "".join(f"{problem}\n" for problem in problems)
             elif self.path not in ("/healthz", "/readyz"):

@@ -97,7 +97,11 @@ public final class MatteFunction
         }
         Row result = Result.read(row, value);
         tally.add(new Tally.Frame(
-                result.getString(0), result.getBoolean(14), result.getLong(7), result.getAs(4)));
+                result.getString(1),
+                result.getString(0),
+                result.getBoolean(14),
+                result.getLong(7),
+                result.getAs(4)));
         return result;
     }
 }

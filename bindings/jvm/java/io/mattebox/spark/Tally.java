@@ -1,6 +1,9 @@
 package io.mattebox.spark;
 
 import java.util.Locale;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
 import org.apache.spark.util.AccumulatorV2;
 
 /**
@@ -14,35 +17,66 @@ public final class Tally extends AccumulatorV2<Tally.Frame, String> {
     private static final int CLASSES = 400;
     private static final double LOG_STEP = Math.log(1.05);
 
+    /** Cameras with counts of their own. Those beyond this number share one set. */
+    private static final int MAX_CAMERAS = 1000;
+
+    private static final String OTHERS = "(others)";
+
     /**
      * One frame.
      *
-     * @param status {@code written}, {@code kept} or {@code dead}
-     * @param differs whether the file that was kept holds other bytes
+     * @param camera null if the record does not name it
+     * @param status {@code written}, {@code skipped} or {@code dead}
+     * @param differs whether the file that existed holds other bytes
      * @param bytes the size of its file
      * @param latencyMs null if it has none
      */
-    record Frame(String status, boolean differs, long bytes, Double latencyMs) {}
+    record Frame(String camera, String status, boolean differs, long bytes, Double latencyMs) {}
 
-    private long written;
-    private long kept;
+    /** Counts of one camera. */
+    private static final class Counts implements java.io.Serializable {
+        private static final long serialVersionUID = 1;
+        private long written;
+        private long skipped;
+        private long dead;
+
+        private void add(Counts more) {
+            written += more.written;
+            skipped += more.skipped;
+            dead += more.dead;
+        }
+    }
+
+    private final TreeMap<String, Counts> cameras = new TreeMap<>();
     private long differing;
-    private long dead;
     private long bytes;
     private final long[] latencies = new long[CLASSES];
 
     @Override
     public synchronized void add(Frame frame) {
+        Counts counts = countsOf(frame.camera());
         switch (frame.status()) {
-            case "written" -> written++;
-            case "kept" -> kept++;
-            default -> dead++;
+            case "written" -> counts.written++;
+            case "skipped" -> counts.skipped++;
+            default -> counts.dead++;
         }
         differing += frame.differs() ? 1 : 0;
         bytes += frame.bytes();
         if (frame.latencyMs() != null) {
             latencies[classOf(frame.latencyMs())]++;
         }
+    }
+
+    private Counts countsOf(String camera) {
+        boolean isCounted = camera != null
+                && (cameras.containsKey(camera) || cameras.size() < MAX_CAMERAS);
+        return cameras.computeIfAbsent(isCounted ? camera : OTHERS, name -> new Counts());
+    }
+
+    private Counts all() {
+        Counts all = new Counts();
+        cameras.values().forEach(all::add);
+        return all;
     }
 
     private static int classOf(double ms) {
@@ -69,21 +103,33 @@ public final class Tally extends AccumulatorV2<Tally.Frame, String> {
         return 0.1 * Math.exp(at * LOG_STEP);
     }
 
-    /** All numbers since the last call, as JSON. */
+    /**
+     * All counts since the last call, as JSON. Names of cameras have no character that JSON escapes.
+     */
     public synchronized String take() {
+        String counts = cameras.entrySet().stream()
+                .map(Tally::json)
+                .collect(Collectors.joining(", "));
         String text = String.format(
                 Locale.ROOT,
-                "{\"written\": %d, \"kept\": %d, \"differing\": %d, \"dead\": %d, \"bytes\": %d,"
+                "{\"cameras\": {%s}, \"differing\": %d, \"bytes\": %d,"
                         + " \"p50\": %.3f, \"p95\": %.3f, \"p99\": %.3f}",
-                written, kept, differing, dead, bytes,
-                quantile(0.5), quantile(0.95), quantile(0.99));
+                counts, differing, bytes, quantile(0.5), quantile(0.95), quantile(0.99));
         reset();
         return text;
     }
 
+    private static String json(Map.Entry<String, Counts> camera) {
+        Counts counts = camera.getValue();
+        return String.format(
+                Locale.ROOT,
+                "\"%s\": {\"written\": %d, \"skipped\": %d, \"dead\": %d}",
+                camera.getKey(), counts.written, counts.skipped, counts.dead);
+    }
+
     @Override
     public synchronized boolean isZero() {
-        return written + kept + dead == 0;
+        return cameras.isEmpty();
     }
 
     @Override
@@ -95,17 +141,16 @@ public final class Tally extends AccumulatorV2<Tally.Frame, String> {
 
     @Override
     public synchronized void reset() {
-        written = kept = differing = dead = bytes = 0;
+        cameras.clear();
+        differing = bytes = 0;
         java.util.Arrays.fill(latencies, 0);
     }
 
     @Override
     public synchronized void merge(AccumulatorV2<Frame, String> other) {
         Tally more = (Tally) other;
-        written += more.written;
-        kept += more.kept;
+        more.cameras.forEach((camera, counts) -> countsOf(camera).add(counts));
         differing += more.differing;
-        dead += more.dead;
         bytes += more.bytes;
         for (int i = 0; i < CLASSES; i++) {
             latencies[i] += more.latencies[i];
@@ -115,6 +160,7 @@ public final class Tally extends AccumulatorV2<Tally.Frame, String> {
     /** For Spark's own pages. */
     @Override
     public synchronized String value() {
-        return written + " written, " + kept + " kept, " + dead + " dead";
+        Counts all = all();
+        return all.written + " written, " + all.skipped + " skipped, " + all.dead + " dead";
     }
 }
