@@ -169,12 +169,12 @@ def test_a_camera_is_told_of_in_full(server: Server) -> None:
         "numbers",
         lambda: (
             (c := server.camera("door"))["latency_ms"]
-            and c["fps_out"] > 0
+            and c["fps_written"] > 0
             and len(c["history"]["seconds"]) > 1
             and c
         ),
     )
-    assert camera["state"] == "live" and camera["frames"]["out"] > 0
+    assert camera["state"] == "live" and camera["frames"]["written"] > 0
     assert camera["latency_ms"]["p50"] <= camera["latency_ms"]["p95"] <= camera["latency_ms"]["p99"]
     lengths = {len(values) for values in camera["history"].values()}
     assert len(lengths) == 1 and max(lengths) <= 300

@@ -143,7 +143,7 @@ def test_a_real_prometheus_takes_the_numbers_of_every_camera(
     written = until(
         "the numbers",
         lambda: (
-            len(found := first('mattebox_run_frames_written_total{job="mattebox-run"}')) == 4
+            len(found := first('mattebox_frames_total{job="mattebox-run",outcome="written"}')) == 4
             and found
         ),
     )
@@ -151,7 +151,7 @@ def test_a_real_prometheus_takes_the_numbers_of_every_camera(
     until(
         "more frames",
         lambda: all(
-            first("mattebox_run_frames_written_total")[camera] > count
+            first('mattebox_frames_total{outcome="written"}')[camera] > count
             for camera, count in written.items()
         ),
     )

@@ -71,7 +71,7 @@ def test_four_cameras_are_live_with_their_names_and_numbers(visit: Visit) -> Non
     for camera in CAMERAS:
         visit.await_live(camera)
         expect(visit.tile(camera).get_by_role("link")).to_have_text(camera)
-        expect(visit.tile(camera)).to_contain_text("fps in")
+        expect(visit.tile(camera)).to_contain_text("fps read")
         expect(visit.tile(camera).locator("dd").first).to_have_text(
             re.compile(r"^\d+\.\d$"), timeout=LIMIT_MS
         )

@@ -1,4 +1,4 @@
-// The controls of one camera's background and matte: sends each change, shows the server's answer.
+// The controls of one camera: sends each change, shows the server's answer.
 import { copyButton } from './copy.js';
 import { setText } from './dom.js';
 import { applyToAll, lines } from './keep.js';

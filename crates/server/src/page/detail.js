@@ -6,7 +6,7 @@ import { Lines } from './lines.js';
 import { Picture } from './picture.js';
 import { Plot } from './plot.js';
 import { pillText } from './shown.js';
-import { age, count, duration, fixed, milliseconds, percent } from './words.js';
+import { age, count, duration, fixed, milliseconds, percent, total } from './words.js';
 
 const REFRESH_MS = 2000;
 const MESSAGE_MS = 20_000;
@@ -43,7 +43,9 @@ export class Detail {
     this.#plots = [
       new Plot(this.#el['latency-plot'], 'Latency', 'ms', {
         median: 'latency_p50_ms', '95th percentile': 'latency_p95_ms' }),
-      new Plot(this.#el['fps-plot'], 'Frames', 'per second', { out: 'fps_out', in: 'fps_in' }),
+      new Plot(this.#el['fps-plot'], 'Frames', 'per second', {
+        written: 'fps_written', read: 'fps_read',
+      }),
       new Plot(this.#el['drops-plot'], 'Dropped frames', 'per second', { dropped: 'dropped' }),
       new Plot(this.#el['quality-plot'], 'Matte', '%', {
         'person covers': 'coverage', flicker: 'flicker' }, 100),
@@ -128,16 +130,16 @@ export class Detail {
     if (server.settable) this.#controls.update(camera, server);
     this.#lines.update(camera, server);
     setText(this.#el['latency-note'], (LATENCY[server.command] ?? '') + AGE);
-    const latency = camera.latency_ms;
+    const { frames, latency_ms: latency } = camera;
     fillList(this.#el.numbers, [
       ['Source', camera.source],
       ['Size', `${camera.width} × ${camera.height}`],
-      ['Frames per second, in / out', `${fixed(camera.fps_in, 1)} / ${fixed(camera.fps_out, 1)}`],
+      ['Read / written a second', `${fixed(camera.fps_read, 1)} / ${fixed(camera.fps_written, 1)}`],
       ['Latency p50 / p95 / p99',
         latency ? ['p50', 'p95', 'p99'].map((p) => milliseconds(latency[p])).join(' / ') : '–'],
       ['Age on this screen', this.#mark ? age(this.#mark) : '–'],
-      ['Frames in / out', `${count(camera.frames.in)} / ${count(camera.frames.out)}`],
-      ['Dropped / failed', `${count(camera.frames.dropped)} / ${count(camera.frames.failed)}`],
+      ['Read / written', `${count(frames.read)} / ${count(frames.written)}`],
+      ['Dropped / failed', `${total(frames.dropped)} / ${count(frames.failed)}`],
     ]);
     const q = camera.quality;
     this.#el['quality-card'].hidden = !q && camera.views.length < 2;

@@ -1,4 +1,4 @@
-// A line plot of the last minutes as SVG: values under the pointer, and as text for screen readers.
+// A line plot of the last minutes as SVG, with values under the pointer and for screen readers.
 import { make } from './dom.js';
 import { clockTime } from './words.js';
 

@@ -1,4 +1,4 @@
-// Sends changes of settings one request at a time; then the newest values of all later changes.
+// Sends changes of settings one request at a time, then the newest values of later ones.
 import * as api from './api.js';
 
 export class Sender {

@@ -34,7 +34,7 @@ export function shown(camera, { connected, picture, clock_ms, before }) {
   const now_ms = performance.now();
   const silent_ms = now_ms - picture.arrived_ms;
   // A camera of few frames per second is not late between two of them.
-  const interval_ms = camera.fps_in > 0 ? 1000 / camera.fps_in : 0;
+  const interval_ms = camera.fps_read > 0 ? 1000 / camera.fps_read : 0;
   const old = silent_ms > Math.max(STALE_MS, Math.min(3 * interval_ms, 10_000));
   if (old) {
     if (now_ms - picture.since_ms <= STALE_MS) return { ...mark, old };

@@ -2,7 +2,7 @@
 import { parts, setData, setText } from './dom.js';
 import { Picture } from './picture.js';
 import { pillText } from './shown.js';
-import { age, count, duration, fixed, milliseconds, percent } from './words.js';
+import { age, count, duration, fixed, milliseconds, percent, total } from './words.js';
 
 const template = document.getElementById('tile');
 /** A shorter time without a person is not shown. */
@@ -30,10 +30,10 @@ export class Tile {
   /** Takes what the server says once a second. */
   update(camera) {
     this.camera = camera;
-    setText(this.#el['fps-in'], fixed(camera.fps_in, 1));
-    setText(this.#el['fps-out'], fixed(camera.fps_out, 1));
+    setText(this.#el['fps-read'], fixed(camera.fps_read, 1));
+    setText(this.#el['fps-written'], fixed(camera.fps_written, 1));
     setText(this.#el.latency, milliseconds(camera.latency_ms?.p50));
-    setText(this.#el.drops, count(camera.frames.dropped));
+    setText(this.#el.drops, total(camera.frames.dropped));
     setText(this.#el.person, percent(camera.quality?.coverage));
   }
 

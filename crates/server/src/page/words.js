@@ -19,6 +19,8 @@ export const fixed = (value, digits) => known((v) => v.toFixed(digits))(value);
 
 export const count = known((n) => (n < 10_000 ? String(n) : compact.format(n)));
 
+export const total = known((all) => count(Object.values(all).reduce((a, b) => a + b)));
+
 export const milliseconds = known((ms) => `${ms.toFixed(ms < 10 ? 1 : 0)} ms`);
 
 export const percent = known((share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`);
