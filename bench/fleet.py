@@ -124,7 +124,10 @@ class Worker:
         )
 
     def done(self):
-        return self.total("mattebox_worker_frames_out_total")
+        counts = re.findall(
+            r'^mattebox_frames_total{camera=".*",outcome="written"} (\S+)$', self.metrics()[0], re.M
+        )
+        return sum(map(float, counts))
 
     def seen(self):
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()

@@ -146,7 +146,7 @@ def throughput(bench, frames, matte):
         f"out-{matte}",
         prefix=ONE_CORE,
     )
-    assert total(worker, "frames_out") == frames
+    assert total(worker, "written") == frames
     return {
         "matte": matte,
         "bench_ms": alone,
@@ -198,8 +198,8 @@ def latency(bench, seconds):
     worker.terminate()
     report = bench.report(worker)
     return {
-        "frames": total(report, "frames_out"),
-        "published": total(camera, "published"),
+        "frames": total(report, "written"),
+        "published": total(camera, "written"),
         "latency_ms": report["latency_ms"],
         "camera_latency_ms": camera["latency_ms"],
         "worker_cpu_ms": report["cpu_ms_per_frame"],
@@ -226,7 +226,7 @@ def cameras(bench, seconds):
         for reason in ("buffer", "stopped")
     }
     return {
-        "published": total(report, "published"),
+        "published": total(report, "written"),
         "dropped": dropped,
         "elapsed_s": report["elapsed_s"],
         "cpu_percent_per_camera": report["cpu_percent_per_camera"],

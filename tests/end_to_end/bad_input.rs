@@ -91,13 +91,13 @@ fn bit_flips_in_a_picture_never_leave_half_a_file() {
         serde_json::from_slice(&done.stdout).unwrap_or_else(|e| panic!("{e}: {}", done.stderr));
     let count = |name: &str| report["cameras"][0][name].as_u64().unwrap();
     assert_eq!(
-        (count("frames_in"), count("frames_out") + count("failed")),
+        (count("read"), count("written") + count("failed")),
         (40, 40)
     );
     assert!(count("failed") > 0, "nothing was damaged");
     assert_said(&done, 1, &[".png"]);
     let names = b.files("output/cam01");
-    assert_eq!(names.len() as u64, count("frames_out"));
+    assert_eq!(names.len() as u64, count("written"));
     for name in names {
         mattebox_core::codec::decode(
             &b.read(&format!("output/cam01/{name}")),

@@ -55,7 +55,7 @@ fn while_the_broker_is_away_the_newest_frames_wait_and_those_before_are_counted(
         numbers.windows(2).all(|pair| pair[1] > pair[0]),
         "each once and in order: {numbers:?}"
     );
-    assert_eq!(numbers.len() as u64, sum(&report, "published"));
+    assert_eq!(numbers.len() as u64, sum(&report, "written"));
     // Of the frames that were due while it was away ten wait, and a few are with the client.
     let dropped = |why: &str| {
         report["cameras"][0]["dropped"][why]
@@ -65,8 +65,8 @@ fn while_the_broker_is_away_the_newest_frames_wait_and_those_before_are_counted(
     assert!(dropped("buffer") >= 50, "{report}");
     let lost: u64 = ["buffer", "stopped"].map(dropped).iter().sum();
     assert_eq!(
-        sum(&report, "captured"),
-        sum(&report, "published") + sum(&report, "failed") + lost,
+        sum(&report, "read"),
+        sum(&report, "written") + sum(&report, "failed") + lost,
         "every frame is accounted for: {report}"
     );
 }
@@ -122,7 +122,7 @@ fn a_hangup_names_settings_for_the_next_start_and_without_a_settings_file_ends_c
     let done = camera.finish(&args);
     assert!(done.code == Some(130) && said("hung up"));
     let report: Value = serde_json::from_slice(&done.stdout).expect("its sums are printed");
-    assert!(sum(&report, "published") >= 3);
+    assert!(sum(&report, "written") >= 3);
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn refused_frames_are_reported_counted_and_a_failure() {
     assert_eq!(done.code, Some(1), "{}", done.stderr);
     let report: Value = serde_json::from_slice(&done.stdout).expect("the report is JSON");
     assert_eq!(
-        (sum(&report, "published"), sum(&report, "failed")),
+        (sum(&report, "written"), sum(&report, "failed")),
         (0, 5),
         "{report}"
     );
@@ -267,8 +267,8 @@ fn a_damaged_jpeg_loses_at_most_itself_and_is_published_if_it_decodes() {
     let report: Value = serde_json::from_slice(&done.stdout).expect("the report is JSON");
     assert_eq!(
         (
-            sum(&report, "captured"),
-            sum(&report, "published"),
+            sum(&report, "read"),
+            sum(&report, "written"),
             sum(&report, "failed")
         ),
         (8, 7, 1),
@@ -295,7 +295,7 @@ fn a_damaged_jpeg_loses_at_most_itself_and_is_published_if_it_decodes() {
     let report = pipeline
         .workspace
         .report(&["run", "clip.avi", "--out", "run"]);
-    assert_eq!(sum(&report, "frames_out"), 7, "{report}");
+    assert_eq!(sum(&report, "written"), 7, "{report}");
 }
 
 #[test]
@@ -317,7 +317,7 @@ fn pass_through_shrinks_a_picture_that_is_too_wide() {
         "320",
     ]);
     assert_eq!(
-        (sum(&report, "published"), sum(&report, "passed_through")),
+        (sum(&report, "written"), sum(&report, "passed_through")),
         (3, 2),
         "{report}"
     );

@@ -224,7 +224,7 @@ fn a_worker_whose_files_cannot_be_written_is_not_ready_and_says_why_once() {
     });
     let metrics = String::from_utf8(page.get("/metrics").1).expect("text");
     assert!(
-        metrics.contains("mattebox_worker_troubles{cause=\"output\"} 1"),
+        metrics.contains("mattebox_troubles{cause=\"output\"} 1"),
         "{metrics}"
     );
     // The worker tries each second.
@@ -291,7 +291,7 @@ fn a_source_slower_than_its_rate_publishes_every_frame() {
         "--buffer-frames",
         "1000",
     ]);
-    assert_eq!(sum(&report, "published"), 400, "{report}");
+    assert_eq!(sum(&report, "written"), 400, "{report}");
     assert!(sum(&report, "late") > 0, "{report}");
 }
 

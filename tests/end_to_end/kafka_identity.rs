@@ -45,7 +45,7 @@ fn late_frames_are_in_their_own_folders(topic: &str, widths: &[u32]) {
     client.produce(topic, &records);
     let report = pipeline.report(&["worker", "--until", "end"]);
     let all = FRAMES * cameras.len() as u64;
-    assert_eq!((sum(&report, "frames_out"), sum(&report, "kept")), (all, 0));
+    assert_eq!((sum(&report, "written"), sum(&report, "skipped")), (all, 0));
     // All odd ones but the last, which is no later than the frame before it.
     assert_eq!(
         sum(&report, "late"),
@@ -138,7 +138,7 @@ fn an_unreadable_state_is_reported_and_replaces_no_file() {
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     let report = serde_json::from_slice(&done.stdout).expect("JSON");
     assert_eq!(
-        (sum(&report, "frames_out"), sum(&report, "state_unreadable")),
+        (sum(&report, "written"), sum(&report, "state_unreadable")),
         (10, 1)
     );
     let told = done
@@ -152,7 +152,7 @@ fn an_unreadable_state_is_reported_and_replaces_no_file() {
     client.produce("unreadable", &[record("a", 10, 5000.0, &pictures[2])]);
     let report = pipeline.report(&["worker", "--until", "end"]);
     assert_eq!(
-        (sum(&report, "frames_out"), sum(&report, "state_unreadable")),
+        (sum(&report, "written"), sum(&report, "state_unreadable")),
         (1, 0)
     );
 }
@@ -300,7 +300,7 @@ fn more_cameras_at_once_than_a_partition_may_have_are_all_processed() {
     client.produce("burst", &[frames(0, 1300), frames(1, 60)].concat());
     let report = pipeline.report(&["worker", "--until", "end", "--matte", "hard"]);
     assert_eq!(
-        (sum(&report, "frames_out"), sum(&report, "dead")),
+        (sum(&report, "written"), sum(&report, "dead")),
         (1360, 0)
     );
     assert_eq!(pipeline.count("output"), 1360);
@@ -333,7 +333,7 @@ fn the_seeds_camera_restarted_ten_times_with_its_clock_moved_has_a_file_for_each
                 .collect();
             client.produce(&topic, &frames);
             let report = pipeline.report(&["worker", "--until", "end"]);
-            assert_eq!(sum(&report, "frames_out"), 12, "life {n}: {report}");
+            assert_eq!(sum(&report, "written"), 12, "life {n}: {report}");
             let after = pipeline.tree("output");
             assert_nothing_is_replaced(&before, &after, 12 * (n as usize + 1));
             before = after;
@@ -460,7 +460,7 @@ fn with_default_broker_settings_files_work_and_a_topic_of_results_is_refused() {
         client.create_topic(topic, 1, &[]);
     }
     let report = pipeline.report(&["worker", "--until", "end"]);
-    assert_eq!(sum(&report, "frames_out"), 12);
+    assert_eq!(sum(&report, "written"), 12);
     let setting = |topic, name| operator.topic_config(topic, name);
     let forever = setting("defaults.names", "retention.ms");
     assert_eq!(forever.as_deref(), Some("-1"));

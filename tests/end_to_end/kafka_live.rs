@@ -3,17 +3,17 @@
 use crate::kit::{Broker, KafkaPipeline, RunningPage, seed_frame};
 const GREY: [u8; 3] = [0xC0; 3];
 
-fn frames_out(page: &RunningPage) -> Option<u64> {
-    page.camera()["frames"]["out"].as_u64()
+fn written(page: &RunningPage) -> Option<u64> {
+    page.camera()["frames"]["written"].as_u64()
 }
 
 /// Sends frames until the page shows a colour behind them, and all of them are made. Without a
 /// viewer the page keeps only one frame a second.
 fn show(pipeline: &KafkaPipeline, page: &RunningPage, colour: [u8; 3]) {
     page.until("the new background", |page| {
-        let due = frames_out(page).expect("a number") + 5;
+        let due = written(page).expect("a number") + 5;
         pipeline.fill(&["a"], 5, &[]);
-        page.until("its frames", |page| frames_out(page) == Some(due));
+        page.until("its frames", |page| written(page) == Some(due));
         page.colour("a", 160, 2) == Some(colour)
     });
 }
@@ -25,13 +25,13 @@ fn a_worker_shows_its_cameras_and_only_their_background_can_be_changed_by_page_o
     pipeline.fill(&["a"], 20, &["--partitions", "1"]);
     std::fs::write(pipeline.workspace.path("m.toml"), "background = \"gray\"").unwrap();
     let worker = pipeline.page(&["worker", "--config", "m.toml"], "log");
-    worker.until("its frames", |page| frames_out(page) == Some(20));
+    worker.until("its frames", |page| written(page) == Some(20));
     assert_eq!(worker.colour("a", 160, 2), Some(GREY));
     let (status, problem) = worker.change("a", r#"{"matte": "hard"}"#);
     assert_eq!(status, 409, "{problem}");
     assert_eq!(worker.change("a", r##"{"background": "#0000ff"}"##).0, 200);
     show(&pipeline, &worker, [0, 0, 0xFF]);
-    let blue = frames_out(&worker).expect("a number");
+    let blue = written(&worker).expect("a number");
     std::fs::write(
         pipeline.workspace.path("m.toml"),
         "background = \"#00ff00\"\nmatte = \"hard\"",
@@ -120,6 +120,6 @@ fn the_page_of_a_worker_names_the_topic_that_it_waits_for() {
     let (_, body) = worker.get("/api/cameras");
     assert!(String::from_utf8_lossy(&body).contains("waiting for topic later"));
     pipeline.fill(&["a"], 5, &[]);
-    worker.until("its frames", |page| frames_out(page) == Some(5));
+    worker.until("its frames", |page| written(page) == Some(5));
     assert_eq!(worker.stop().0.code, Some(130));
 }

@@ -24,7 +24,7 @@ fn a_python_camera_feeds_our_worker_and_starting_it_again_writes_over_nothing() 
             "--until",
             "end",
         ]);
-        assert_eq!(report["cameras"][0]["frames_out"], 20);
+        assert_eq!(report["cameras"][0]["written"], 20);
         assert_eq!(b.files("output/cam01").len(), files);
     }
 }

@@ -52,7 +52,7 @@ fn check_way(topic: &str, trace: &[ReceivedSpan], frame: u64, stages: &[&str]) {
     }
     assert_eq!(
         text(&capture.attributes, "mattebox.outcome").as_deref(),
-        Some("published")
+        Some("written")
     );
     let mut begun = 0;
     for stage in stages {
@@ -129,7 +129,7 @@ fn a_result_in_a_topic_carries_the_trace_of_its_frame_on() {
         assert!(is_within(send, process));
         assert_eq!(
             text(&process.attributes, "mattebox.outcome").as_deref(),
-            Some("published")
+            Some("written")
         );
     }
     // A worker without traces passes on the trace context of the record.
@@ -255,7 +255,7 @@ fn without_a_collector_every_frame_is_published_with_one_warning() {
     );
     assert!(done.stderr.contains(&closed), "{}", done.stderr);
     let report: serde_json::Value = serde_json::from_slice(&done.stdout).expect("JSON");
-    assert_eq!(sum(&report, "published"), 3000);
+    assert_eq!(sum(&report, "written"), 3000);
 }
 
 #[test]

@@ -131,8 +131,8 @@ fn number(page: &RunningPage<'_>, metric: &str) -> u64 {
 fn frames_without_a_viewer_need_no_matte_and_the_first_look_has_a_picture() {
     let b = Workspace::new();
     let page = RunningPage::start(&b, run(&b, &["--out", "none"]), "log");
-    let skipped = "mattebox_run_frames_skipped_total{";
-    let written = "mattebox_run_frames_written_total{";
+    let skipped = "mattebox_frames_total{camera=\"cam01\",outcome=\"skipped\"}";
+    let written = "mattebox_frames_total{camera=\"cam01\",outcome=\"written\"}";
     page.until("frames", |page| number(page, skipped) > 60);
     let seen = number(&page, written);
     let unseen = number(&page, skipped);

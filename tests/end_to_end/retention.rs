@@ -340,7 +340,7 @@ fn a_worker_names_files_by_the_record_so_that_a_replay_names_them_alike_and_remo
     age(b, "first", DAY);
     client.produce("hours", &[seed_frame("a", 4, 1_700_002_802.0, &jpeg)]);
     let report = worker("first", &["--keep", "2h"]);
-    assert_eq!(sum(&report, "frames_out"), 1);
+    assert_eq!(sum(&report, "written"), 1);
     assert_eq!(files(b, "first"), ["a/2023-11-14/23/frame_000004.png"]);
     assert!(!b.path("first/a/undated").exists());
     // Workers of the folder agree on the names.

@@ -10,7 +10,7 @@ fn the_sample_becomes_one_png_per_frame_in_the_seeds_layout() {
     assert_eq!(b.files("output/cam01"), expected);
     let camera = &report["cameras"][0];
     assert_eq!(
-        (camera["frames_in"].as_u64(), camera["frames_out"].as_u64()),
+        (camera["read"].as_u64(), camera["written"].as_u64()),
         (Some(75), Some(75))
     );
     let latency =
@@ -45,7 +45,7 @@ fn a_short_clip_ends_with_many_more_threads_than_frames() {
             "--threads",
             threads,
         ]);
-        assert_eq!(report["cameras"][0]["frames_out"], 6, "{matte} {threads}");
+        assert_eq!(report["cameras"][0]["written"], 6, "{matte} {threads}");
     }
 }
 
@@ -286,8 +286,8 @@ fn a_live_run_drops_the_oldest_frames_and_counts_them() {
     ]);
     let c = &report["cameras"][0];
     let number = |v: &serde_json::Value| v.as_u64().expect("a number");
-    let read = number(&c["frames_in"]);
-    let written = number(&c["frames_out"]);
+    let read = number(&c["read"]);
+    let written = number(&c["written"]);
     let behind = number(&c["dropped"]["behind"]);
     assert_eq!(read, 60);
     assert_eq!(read, written + behind);
@@ -539,7 +539,7 @@ fn still_frames_are_counted_and_give_the_same_pictures() {
         ]);
         let camera = &report["cameras"][0];
         assert_eq!(
-            (camera["frames_out"].as_u64(), camera["still"].as_u64()),
+            (camera["written"].as_u64(), camera["still"].as_u64()),
             (Some(20), Some(19)),
             "{matte}"
         );

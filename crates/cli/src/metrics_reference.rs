@@ -36,8 +36,8 @@ when it has ended, in real time every `--checkpoint-interval`.
 
 | metric | labels | meaning |
 |---|---|---|
-| `mattebox_frames_total` | `outcome` | Frames by outcome: read, written, skipped, dead. |
-| `mattebox_written_bytes_total` | | Bytes of the files. |
+| `mattebox_frames_total` | `camera`, `outcome` | Frames by outcome: read, written, skipped, dead. |
+| `mattebox_spark_written_bytes_total` | | Bytes of the files. |
 | `mattebox_spark_batches_total` | | Batches with frames that are done. |
 | `mattebox_spark_restarts_total` | | Times that the query was started again after a failure. |
 | `mattebox_spark_lag_records` | | Records behind the end of the topic, at the end of the last batch. |

@@ -2,6 +2,7 @@
 
 Prints a line for each frame: camera, number, bytes, and the size that the message states.
 """
+
 import base64
 import json
 import sys

@@ -2,6 +2,7 @@
 
 The messages have no key, and the frames are numbered from 0.
 """
+
 import base64
 import json
 import sys
