@@ -106,7 +106,7 @@ impl TaskEngine {
         origin: RecordOrigin<'_>,
         record: &Record<'_>,
     ) -> Result<ResultRow, TaskError> {
-        // Only so many headers are read. A dead letter keeps them all.
+        // Reads at most `MAX_HEADERS` headers. A dead letter keeps them all.
         let record = &Record {
             headers: &record.headers[..record.headers.len().min(MAX_HEADERS)],
             ..*record

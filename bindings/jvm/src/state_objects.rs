@@ -512,7 +512,7 @@ impl StateObjects {
         old.iter().map(ObjectName::to_string).collect()
     }
 
-    /// Keeps the states of so many idle cameras, those that had records last.
+    /// Keeps the states of at most `most` idle cameras, those that had records last.
     fn forget(&mut self, most: usize) {
         let Some(more) = self.idle.len().checked_sub(most).filter(|more| *more > 0) else {
             return;

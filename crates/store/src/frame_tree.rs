@@ -17,7 +17,7 @@ use std::{
     time::SystemTime,
 };
 
-/// Of the folders for a camera's hours, so many with the latest names are read, and as many that
+/// The number of a camera's folders that are read: so many with the latest names, and as many that
 /// changed last.
 const NEWEST: usize = 2;
 

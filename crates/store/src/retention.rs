@@ -82,7 +82,7 @@ pub struct PruneRound {
     pub bytes_left: u64,
     /// Files that could not be removed.
     pub failed: u64,
-    /// The error of the first of those.
+    /// The error of the first of these files.
     pub failure: Option<String>,
     /// Links in place of cameras' folders: the files behind them stay.
     pub links: Vec<PathBuf>,

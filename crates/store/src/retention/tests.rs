@@ -37,7 +37,7 @@ impl OutputFolder {
         FrameDir::open_named(self.root.path(), &camera.parse().unwrap(), &self.names).unwrap()
     }
 
-    /// Writes a frame that was taken and written so many hours ago.
+    /// Writes a frame that was taken and written `hours_ago`.
     fn frame(&self, camera: &str, number: u64, hours_ago: u64, bytes: usize) -> PathBuf {
         let seconds = NOON - hours_ago * 3600;
         let (number, time) = (FrameNumber(number), Timestamp(seconds as i64 * 1_000_000));
@@ -49,7 +49,7 @@ impl OutputFolder {
         path
     }
 
-    /// Writes another file, so many hours old.
+    /// Writes another file, as old as `hours_ago`.
     fn file(&self, path: &str, hours_ago: u64, bytes: usize) -> PathBuf {
         let path = self.root.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
