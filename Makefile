@@ -46,7 +46,9 @@ wheel: setup-spark model ## Build the Python wheel, with Spark's jar inside, int
 test: setup-test model lint ## Run all checks and tests
 	@scripts/kafka fetch
 	@scripts/onnx >/dev/null
-	cargo test --release --locked --workspace
+	cargo test --release --locked --workspace --lib --bins
+	RUST_TEST_THREADS=$$(($$(nproc) * 2)) cargo test --release --locked --workspace --test '*'
+	cargo test --release --locked --workspace --doc
 	@scripts/test-browser
 	@scripts/test-python
 
