@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn a_time_is_at_most_a_hundredth_too_long() {
         // Times under 100 µs are exact; the value told is the end of the bucket.
-        for micros in (1..100_000).step_by(7).chain((17..36).map(|bit| 3 << bit)) {
+        for micros in (1..100_000).step_by(7).chain((17..34).map(|bit| 3 << bit)) {
             let mut times = Times::default();
             times.add(Duration::from_micros(micros));
             let told = times.histogram.value_at_quantile(0.5);
