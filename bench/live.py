@@ -60,7 +60,8 @@ class Run:
 
     def frames(self) -> int:
         with urllib.request.urlopen(f"http://{self.host}:{self.port}/api/cameras") as answer:
-            return json.load(answer)["cameras"][0]["frames"]["out"]
+            frames = json.load(answer)["cameras"][0]["frames"]
+            return frames["written"] + frames["skipped"]
 
     def cpu(self) -> tuple[float, float]:
         """CPU seconds of the pipeline's threads and of the page's."""

@@ -279,7 +279,7 @@ def h264(bench: Bench, seconds: float) -> tuple[float, float]:
         return (
             time.monotonic(),
             bench.stream()["producers"][0]["receivers"][0]["bytes"],
-            bench.frames()["out"],
+            bench.frames()["written"],
         )
 
     before = both()
@@ -390,7 +390,7 @@ def main() -> None:
             elapsed, after = time.monotonic() - begun, bench.frames()
             given, made = (
                 (bench.source.sent - sent) / elapsed,
-                (after["out"] - before["out"]) / elapsed,
+                (after["written"] - before["written"]) / elapsed,
             )
             print(
                 f"{args.size}, {os.cpu_count()} CPUs, load {min(loads):.1f} to {max(loads):.1f}; "

@@ -59,7 +59,7 @@ fn topics_are_completed_doctor_finds_the_broker_and_the_last_lines_say_where_fra
     ];
     let done = b.run(&[&again[..], &kafka].concat());
     assert!(
-        done.stderr.contains("MB in") && done.stderr.contains("CPU per frame"),
+        done.stderr.contains("MB read") && done.stderr.contains("CPU per frame"),
         "{}",
         done.stderr
     );

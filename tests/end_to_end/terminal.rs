@@ -165,7 +165,7 @@ fn the_last_line_has_counts_and_the_output() {
     let again = b.run(&["run", &sample(), "--frames", "60", "--on-existing", "skip"]);
     assert_eq!(
         last_line(&again),
-        "10 pictures in output/cam01/, 50 skipped, because their files were there"
+        "10 pictures in output/cam01/, 50 skipped, because they are there already"
     );
     let raw = b.run(&[
         "run",

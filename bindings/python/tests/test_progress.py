@@ -23,7 +23,7 @@ def test_every_metric_is_in_the_reference() -> None:
     counters.add_frames("cam01", {"written": 1})
     counters.last(p50=1.0, p95=2.0, p99=3.0, lag=4.0, batch_s=5.0)
     names = set(re.findall(r"^# TYPE (\S+)", counters.page(), re.MULTILINE))
-    assert len(names) == 7
+    assert len(names) == 8
     reference = METRICS.read_text()
     assert {name for name in names if f"`{name}`" not in reference} == set()
 
@@ -97,3 +97,13 @@ def test_connections_that_say_nothing_do_not_fill_the_driver() -> None:
                 time.sleep(0.05)
     finally:
         server.shutdown()
+
+
+def test_cameras_beyond_the_limit_share_one_set_of_counts() -> None:
+    counters = progress.Counters()
+    for number in range(1500):
+        counters.add_frames(f"cam{number}", {"dead": 1})
+    page = counters.page()
+    assert page.count('outcome="dead"') == 1001
+    assert 'mattebox_frames_total{camera="(others)",outcome="dead"} 500' in page
+    assert "mattebox_spark_dead_letters_total 1500" in page

@@ -38,6 +38,7 @@ when it has ended, in real time every `--checkpoint-interval`.
 |---|---|---|
 | `mattebox_frames_total` | `camera`, `outcome` | Frames by outcome: read, written, skipped, dead. |
 | `mattebox_spark_written_bytes_total` | | Bytes of the files. |
+| `mattebox_spark_dead_letters_total` | | Dead letters of all cameras. |
 | `mattebox_spark_batches_total` | | Batches with frames that are done. |
 | `mattebox_spark_restarts_total` | | Times that the query was started again after a failure. |
 | `mattebox_spark_lag_records` | | Records behind the end of the topic, at the end of the last batch. |

@@ -1,4 +1,4 @@
-// The requests that are answered once. An error carries the words of the server's problem details.
+// Requests that are answered once. An error carries the words of the server's problem details.
 
 /** What the server refused, in its own words. */
 export class Problem extends Error {

@@ -1,4 +1,4 @@
-// One camera in detail: the large picture and its views, plots, numbers, errors, snapshot.
+// One camera in detail: large picture, views, plots, numbers, errors, snapshot.
 import * as api from './api.js';
 import { Controls } from './controls.js';
 import { fillErrors, fillList, make, parts, setData, setText } from './dom.js';
@@ -130,7 +130,7 @@ export class Detail {
     if (server.settable) this.#controls.update(camera, server);
     this.#lines.update(camera, server);
     setText(this.#el['latency-note'], (LATENCY[server.command] ?? '') + AGE);
-    const { frames, latency_ms: latency } = camera;
+    const { frames: f, latency_ms: latency } = camera;
     fillList(this.#el.numbers, [
       ['Source', camera.source],
       ['Size', `${camera.width} × ${camera.height}`],
@@ -138,8 +138,9 @@ export class Detail {
       ['Latency p50 / p95 / p99',
         latency ? ['p50', 'p95', 'p99'].map((p) => milliseconds(latency[p])).join(' / ') : '–'],
       ['Age on this screen', this.#mark ? age(this.#mark) : '–'],
-      ['Read / written', `${count(frames.read)} / ${count(frames.written)}`],
-      ['Dropped / failed', `${total(frames.dropped)} / ${count(frames.failed)}`],
+      ['Read / written / skipped',
+        [f.read, f.written, f.skipped].map(count).join(' / ')],
+      ['Dropped / dead / failed', `${total(f.dropped)} / ${count(f.dead)} / ${count(f.failed)}`],
     ]);
     const q = camera.quality;
     this.#el['quality-card'].hidden = !q && camera.views.length < 2;

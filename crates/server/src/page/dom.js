@@ -1,4 +1,4 @@
-// Small helpers for elements. Text is set only where it changed, so that sixty tiles cost nothing.
+// Small helpers for elements. Text is set only where it changed: many tiles cost nothing.
 import { clockTime } from './words.js';
 
 /** The elements inside root that carry data-el or else data-testid, by that name. */

@@ -23,6 +23,9 @@ log = logging.getLogger("mattebox.spark")
 
 
 OUTCOMES = ("written", "skipped", "dead")
+# Cameras with counts of their own. Those beyond this number share one set.
+_MAX_CAMERAS = 1000
+_OTHERS = "(others)"
 
 
 class Counters:
@@ -30,7 +33,9 @@ class Counters:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._cameras: dict[str, dict[str, int]] = {}
+        # Records without a name of a camera are there from the start, so that an alert sees the
+        # first of them.
+        self._cameras = {_OTHERS: dict.fromkeys(OUTCOMES, 0)}
         self._sums = {"bytes": 0, "batches": 0, "restarts": 0}
         self._last: dict[str, float] = {}
 
@@ -42,6 +47,8 @@ class Counters:
     def add_frames(self, camera: str, counts: dict[str, int]) -> None:
         """Adds the frames of one camera, by outcome."""
         with self._lock:
+            if camera not in self._cameras and len(self._cameras) > _MAX_CAMERAS:
+                camera = _OTHERS
             sums = self._cameras.setdefault(camera, dict.fromkeys(OUTCOMES, 0))
             for outcome in OUTCOMES:
                 sums[outcome] += counts.get(outcome, 0)
@@ -85,6 +92,9 @@ class Counters:
             "Frames by outcome: read, written, skipped, dead.",
             frames,
         )
+        dead = sum(counts["dead"] for counts in cameras.values())
+        what = "Dead letters of all cameras."
+        metric("mattebox_spark_dead_letters_total", "counter", what, [("", dead)])
         for name, key, what in (
             ("mattebox_spark_written_bytes_total", "bytes", "Bytes of the files."),
             ("mattebox_spark_batches_total", "batches", "Batches with frames that are done."),
