@@ -258,7 +258,8 @@ impl Retainer {
         Ok(Retainer { thread, stop })
     }
 
-    /// Ends the thread. Where the command has ended by itself, a last round leaves the folder as it was asked for.
+    /// Ends the thread. Where the command has ended by itself, a last round leaves the folder as it
+    /// was asked for.
     pub(crate) fn finish(self, is_last_round: bool) {
         self.stop.stop();
         let Ok(mut rounds) = self.thread.join() else {

@@ -109,7 +109,8 @@ impl<O: IntoOpaque + 'static> ProducerContext for OnDelivery<O> {
     }
 }
 
-/// librdkafka's lines in our log. It repeats what we say ourselves, so that most of it is for those who look closely.
+/// librdkafka's lines in our log. It repeats what we say ourselves, so that most of it is for those
+/// who look closely.
 pub fn log(level: RDKafkaLogLevel, fac: &str, message: &str) {
     match level {
         RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {

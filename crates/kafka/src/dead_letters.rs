@@ -27,7 +27,8 @@ use thiserror::Error;
 
 /// How long the broker may be silent.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long the broker may take to confirm a letter: what librdkafka is told, and a little more to hear of it.
+/// How long the broker may take to confirm a letter: what librdkafka is told, and a little more to
+/// hear of it.
 const DELIVERY: (&str, Duration) = ("30000", Duration::from_secs(40));
 
 /// Where a letter lies in the topic of dead letters.
@@ -197,8 +198,8 @@ impl DeadLetters {
         Ok(there)
     }
 
-    /// Sends letters again, as they were: key, value and headers. Where nothing is left out on the way, how far it went is recorded, so that
-    /// the next time only newer ones are sent.
+    /// Sends letters again, as they were: key, value and headers. Where nothing is left out on the
+    /// way, how far it went is recorded, so that the next time only newer ones are sent.
     pub fn redrive(&self, plan: &RetryPlan<'_>) -> Result<Redriven, KafkaError> {
         let topic = &self.settings.broker.topic;
         let mut done = Redriven::default();
@@ -475,7 +476,8 @@ impl Ledger {
 }
 
 impl Book {
-    /// How far each partition is dealt with: before its first letter without a good answer, or to its end.
+    /// How far each partition is dealt with: before its first letter without a good answer, or to
+    /// its end.
     fn reached(&self, mut ends: BTreeMap<i32, i64>) -> BTreeMap<i32, i64> {
         for place in &self.open {
             ends.entry(place.partition)

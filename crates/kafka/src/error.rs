@@ -6,7 +6,8 @@ use rdkafka::error::KafkaError as ClientError;
 use std::time::Duration;
 use thiserror::Error;
 
-/// Why something that needs Kafka cannot go on. Every text names the broker or topic and says what to do where something can be done.
+/// Why something that needs Kafka cannot go on. Every text names the broker or topic and says what
+/// to do where something can be done.
 #[derive(Debug, Error)]
 pub enum KafkaError {
     /// Nobody answered in time.
@@ -90,7 +91,8 @@ pub enum KafkaError {
          write files (--out FOLDER), which need none"
     )]
     NoTransactions(ClientError),
-    /// The network, the background or the output cannot be used, or the numbers or the live page not be served.
+    /// The network, the background or the output cannot be used, or the numbers or the live page
+    /// not be served.
     #[error(transparent)]
     Start(#[from] StartError),
     /// Every thread that makes frames has ended after a fault.

@@ -14,7 +14,8 @@ pub struct BrokerSettings {
     pub bootstrap: String,
     /// The topic of the frames.
     pub topic: String,
-    /// Security and the user's own options, as properties of librdkafka. The user's own come last and win.
+    /// Security and the user's own options, as properties of librdkafka. The user's own come last
+    /// and win.
     properties: Vec<(String, Secret)>,
 }
 

@@ -60,8 +60,8 @@ pub enum TopicState {
 ///
 /// # Errors
 /// [`KafkaError::AdminOp`] with librdkafka's reason, such as
-/// [`OperationTimedOut`](RDKafkaErrorCode::OperationTimedOut) without an answer, or with the broker's
-/// reason why it does not tell of one of the topics.
+/// [`OperationTimedOut`](RDKafkaErrorCode::OperationTimedOut) without an answer, or with the
+/// broker's reason why it does not tell of one of the topics.
 pub fn topic_ids<C: ClientContext>(
     client: &Client<C>,
     topics: &[&str],
@@ -157,8 +157,8 @@ fn describe<C: ClientContext>(
     unsafe {
         native::rd_kafka_DescribeTopics(rk, collection.ptr(), options.ptr(), queue.ptr());
     }
-    // SAFETY: the queue is alive, and no other code reads it. The event is ours; null means that none
-    // came in time.
+    // SAFETY: the queue is alive, and no other code reads it. The event is ours; null means that
+    // none came in time.
     let event = unsafe {
         Owned::new(
             native::rd_kafka_queue_poll(queue.ptr(), millis(timeout + GRACE)),

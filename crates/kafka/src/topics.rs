@@ -35,8 +35,8 @@ pub struct Wanted<'a> {
     pub config: Vec<(&'a str, String)>,
 }
 
-/// How many partitions a topic has; `None` if it is not there. Asking does not make one, also not on a
-/// broker that makes topics by itself.
+/// How many partitions a topic has; `None` if it is not there. Asking does not make one, also not
+/// on a broker that makes topics by itself.
 pub fn partitions(admin: &AdminClient<Context>, topic: &str) -> Result<Option<i32>, KafkaError> {
     let state = topic_id(admin.inner(), topic, PATIENCE)
         .map_err(KafkaError::client(format!("ask for topic {topic}")))?;
@@ -75,7 +75,8 @@ pub fn replication_factor(admin: &AdminClient<Context>, topic: &str) -> Result<i
     }
 }
 
-/// Makes the topic of a topic's dead letters if it is not there, and returns the largest value that it takes, in bytes.
+/// Makes the topic of a topic's dead letters if it is not there, and returns the largest value that
+/// it takes, in bytes.
 pub fn ensure_dead(admin: &AdminClient<Context>, frames: &str) -> Result<usize, KafkaError> {
     let name = letters::topic(frames);
     // What the frames' topic took must fit, with the reason in front.
@@ -152,8 +153,8 @@ pub fn ensure(admin: &AdminClient<Context>, wanted: &Wanted<'_>) -> Result<i32, 
     }
 }
 
-/// Gives a topic that somebody else has made the settings that it has to have. An error: they cannot be set; `why` says
-/// what they are for.
+/// Gives a topic that somebody else has made the settings that it has to have. An error: they
+/// cannot be set; `why` says what they are for.
 pub fn require(
     admin: &AdminClient<Context>,
     wanted: &Wanted<'_>,

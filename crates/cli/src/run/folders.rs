@@ -1,5 +1,5 @@
-//! The folders that a run writes into: no other process writes there while it lives, and frames of an earlier run are not mixed with
-//! its own.
+//! The folders that a run writes into: no other process writes there while it lives, and frames of
+//! an earlier run are not mixed with its own.
 use crate::config::{
     RunSettings,
     output_choice::{EarlierFrames, MATTES},
@@ -149,7 +149,8 @@ impl Folder<'_> {
         FrameTree::new(self.root, names)
     }
 
-    /// Whether the frames of the run's cameras are removed. An error if there are some and they have to stay.
+    /// Whether the frames of the run's cameras are removed. An error if there are some and they
+    /// have to stay.
     fn removes(
         &self,
         previous: Option<&Owner>,

@@ -9,7 +9,8 @@
 //! * `reader`: source → queue. Files wait for space; live sources drop the oldest.
 //! * `queued`: a frame in its camera's queue.
 //! * `worker`: a thread that processes frames.
-//! * `folders`: the folders that it writes into, which are its own as long as it lives, and the frames of an earlier run in them.
+//! * `folders`: the folders that it writes into, which are its own as long as it lives, and the
+//!   frames of an earlier run in them.
 //! * `output`: folders, and the writer thread of ordered outputs.
 //! * [`stats`]: counters of each camera and their metrics; [`report`]: the summary at the end.
 mod folders;
@@ -139,8 +140,8 @@ impl RunContext<'_> {
         l.shown.status.set(Condition::Failed { why: message });
     }
 
-    /// Ends the cameras that still have frames when all threads have ended. Threads end before the frames do only when they cannot make
-    /// new tools after a fault.
+    /// Ends the cameras that still have frames when all threads have ended. Threads end before the
+    /// frames do only when they cannot make new tools after a fault.
     fn fail_unfinished(&self) {
         for index in (0..self.cameras.len())
             .filter(|index| !self.queues.is_taken(self.cameras[*index].queue))
@@ -204,8 +205,9 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Loads the network and the backgrounds and takes the output folders, so that what is wrong with the settings is said
-    /// before the first frame. `stop` ends the reading, `abort` everything.
+    /// Loads the network and the backgrounds and takes the output folders, so that what is wrong
+    /// with the settings is said before the first frame. `stop` ends the reading, `abort`
+    /// everything.
     pub fn new(settings: RunSettings, stop: Stop, abort: Stop) -> Result<Self, StartError> {
         let engine = Engine::with_videos(&settings.frame, BackgroundVideos::new(&settings.source));
         engine.models.networks(&settings.frame)?;
@@ -259,8 +261,8 @@ impl Pipeline {
         })
     }
 
-    /// Gives all cameras the settings that a changed file asks for, as if they had been started with them. Settings that cannot be used
-    /// change nothing.
+    /// Gives all cameras the settings that a changed file asks for, as if they had been started
+    /// with them. Settings that cannot be used change nothing.
     pub fn settings_changer(
         &self,
     ) -> impl Fn(&RunSettings) -> Result<(), String> + Send + 'static + use<> {
@@ -436,7 +438,8 @@ impl RunPlan<'_> {
         let index = self.cameras.len();
         let source = &settings.cameras[index];
         let queue = QueueSettings {
-            // Two are enough to bridge a pause of a worker, and too few to fall behind a live source.
+            // Two are enough to bridge a pause of a worker, and too few to fall behind a live
+            // source.
             waiting: 2,
             in_flight: settings.threads.get() + 2,
             when_full: WhenFull::Wait,
@@ -461,7 +464,8 @@ impl RunPlan<'_> {
         let first = self.folders.first_number(settings, &source.camera)?;
         let options = SourceOptions {
             status: camera.status.clone(),
-            // With other cameras, or with a page, the process goes on: a camera that is off may come later.
+            // With other cameras, or with a page, the process goes on: a camera that is off may
+            // come later.
             keep_trying: settings.cameras.len() > 1 || settings.view.is_some(),
             decode_threads: Some(decode_threads(settings)),
             ..settings.source.clone()
@@ -590,7 +594,8 @@ fn introduction(
     }
 }
 
-/// What the outputs of a run can hold: files are each by themselves, a video is of one kind from its first picture on.
+/// What the outputs of a run can hold: files are each by themselves, a video is of one kind from
+/// its first picture on.
 fn holds(settings: &RunSettings) -> Holds {
     let is_transparent = settings.frame.background.is_transparent();
     match (&settings.sink, settings.format) {

@@ -1,7 +1,8 @@
 //! Where one camera's finished frames go.
 //!
-//! Files are written by whichever thread finished the frame: a folder has no order. A video or a stream has one, so there
-//! frames go to a writer thread that holds back what came early. What can come early is bounded by the scheduler.
+//! Files are written by whichever thread finished the frame: a folder has no order. A video or a
+//! stream has one, so there frames go to a writer thread that holds back what came early. What can
+//! come early is bounded by the scheduler.
 use super::{RunContext, stats::RunFailure};
 use crossbeam_channel::{Receiver, Sender};
 use mattebox_core::{compose::Composed, frame::Timestamp};
@@ -88,7 +89,8 @@ enum WriterSink {
 }
 
 impl OrderedWriter {
-    /// Writes frames in their order until the camera's last one is written, then completes the output.
+    /// Writes frames in their order until the camera's last one is written, then completes the
+    /// output.
     pub(crate) fn run(self, shared: &RunContext<'_>) {
         let mut early = BTreeMap::new();
         let mut next = 0;
@@ -139,7 +141,8 @@ impl OrderedWriter {
         let sink = &mut writing.sink;
         let written = shared.clock.trace(&frame.span, Stage::Write, || {
             if let WriterSink::Awaited = sink {
-                // Unless asked otherwise, the output has the pace of the source, which is known by now.
+                // Unless asked otherwise, the output has the pace of the source, which is known by
+                // now.
                 let info = shared.cameras[self.index]
                     .info
                     .get()

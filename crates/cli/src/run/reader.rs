@@ -35,8 +35,9 @@ pub(crate) struct SourceReader {
 }
 
 impl SourceReader {
-    /// Opens the source and reads until it ends, the run is stopped, or the camera's output has failed. Sources are opened here, on
-    /// their own threads: one that takes long to answer does not hold up the others.
+    /// Opens the source and reads until it ends, the run is stopped, or the camera's output has
+    /// failed. Sources are opened here, on their own threads: one that takes long to answer does
+    /// not hold up the others.
     pub(crate) fn run(self, shared: &RunContext<'_>) {
         let index = self.index;
         // A panic in a source must end its camera, not leave the workers waiting for it.
@@ -304,7 +305,8 @@ fn send_sound(shared: &RunContext<'_>, index: usize, packets: Vec<SoundPacket>) 
     }
 }
 
-/// Removes what an earlier run has left. False if it cannot: then old and new frames would be mixed, and the camera ends.
+/// Removes what an earlier run has left. False if it cannot: then old and new frames would be
+/// mixed, and the camera ends.
 fn remove_earlier(shared: &RunContext<'_>, index: usize) -> bool {
     let camera = &shared.cameras[index];
     match camera.earlier.remove() {

@@ -125,7 +125,8 @@ impl<'a> FrameWorker<'a> {
             }
         };
         match &shared.cameras[index].output {
-            // The writer reports the frame as done when its turn has come. It is gone only after all workers are.
+            // The writer reports the frame as done when its turn has come. It is gone only after
+            // all workers are.
             CameraOutput::Ordered { to, .. } => {
                 drop(to.send(WriterMessage::Frame(sequence, finished)))
             }
@@ -263,7 +264,8 @@ impl RunFrame<'_> {
         );
     }
 
-    /// Counts a frame as failed. With `ends_camera` nothing more can be written there, so the camera ends.
+    /// Counts a frame as failed. With `ends_camera` nothing more can be written there, so the
+    /// camera ends.
     fn lost(&self, message: &str, ends_camera: bool) {
         let camera = &self.shared.cameras[self.index];
         self.failed(message, !ends_camera);

@@ -35,7 +35,8 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-/// The first wait before a source that failed is opened again; each further one is twice as long, until pictures flow again.
+/// The first wait before a source that failed is opened again; each further one is twice as long,
+/// until pictures flow again.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// The longest wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -174,8 +175,8 @@ impl<'a> Capture<'a> {
         }
     }
 
-    /// A live source is kept, and among several cameras every one that has no end: the others go on, and nobody looks after the process. What
-    /// could never work is not tried again.
+    /// A live source is kept, and among several cameras every one that has no end: the others go
+    /// on, and nobody looks after the process. What could never work is not tried again.
     fn is_tried_again(&self, error: &SourceError) -> bool {
         let endless = self.options.repeat
             || matches!(self.what.spec, SourceSpec::Url(_) | SourceSpec::Device(_));
@@ -206,8 +207,8 @@ impl<'a> Capture<'a> {
         }
     }
 
-    /// Reads a source whose JPEG pictures are published as they are, where they can be: what no decoder would wonder at. The others are decoded
-    /// and encoded.
+    /// Reads a source whose JPEG pictures are published as they are, where they can be: what no
+    /// decoder would wonder at. The others are decoded and encoded.
     fn pass_on(&mut self, info: SourceInfo, size: (u32, u32)) -> End {
         let source = match source::open_jpegs(&self.what.spec, &self.options, self.stop) {
             Ok(source) => source,
@@ -284,8 +285,8 @@ impl<'a> Capture<'a> {
         })
     }
 
-    /// Decodes what can be decoded of a picture that cannot be published as it is, and encodes that. Of one that is cut off it is what is there,
-    /// as where FFmpeg decodes.
+    /// Decodes what can be decoded of a picture that cannot be published as it is, and encodes
+    /// that. Of one that is cut off it is what is there, as where FFmpeg decodes.
     fn encode_again(
         &mut self,
         jpeg: &Jpeg,

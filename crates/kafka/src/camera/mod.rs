@@ -9,9 +9,12 @@
 //! In the order of a frame's way:
 //!
 //! * [`capture`]: one camera's thread. It never waits for the broker, and its errors are its own.
-//! * [`pace`]: when a frame is due; [`rate`]: how many frames a picture becomes that passes through as it is.
-//! * [`encoded`]: a frame in the queue of its camera. A full queue of a live camera loses its oldest.
-//! * [`publisher`]: hands them to the client, in turn; [`record`]: what a frame looks like in the topic.
+//! * [`pace`]: when a frame is due; [`rate`]: how many frames a picture becomes that passes through
+//!   as it is.
+//! * [`encoded`]: a frame in the queue of its camera. A full queue of a live camera loses its
+//!   oldest.
+//! * [`publisher`]: hands them to the client, in turn; [`record`]: what a frame looks like in the
+//!   topic.
 //! * [`deliveries`]: what the broker answers.
 //!
 //! Around it:
@@ -67,8 +70,9 @@ use std::{
     time::Instant,
 };
 
-/// Frames of one camera that the client has at a time, where newer frames take the place of older ones: few, because what the client has
-/// stays. Enough for 10 frames per second and a broker that takes most of a second.
+/// Frames of one camera that the client has at a time, where newer frames take the place of older
+/// ones: few, because what the client has stays. Enough for 10 frames per second and a broker that
+/// takes most of a second.
 const FEW: usize = 8;
 /// The same where nothing is dropped.
 const MANY: usize = 128;
@@ -85,7 +89,8 @@ pub struct Camera {
 }
 
 impl Camera {
-    /// Waits for the broker, and makes the topic if it is not there. `stop` ends the capture, `abort` everything.
+    /// Waits for the broker, and makes the topic if it is not there. `stop` ends the capture,
+    /// `abort` everything.
     pub fn new(settings: CameraSettings, stop: Stop, abort: Stop) -> Result<Self, KafkaError> {
         let tracer = Tracer::open(settings.trace.as_ref(), "camera").map_err(StartError::Trace)?;
         let broker = &settings.broker;

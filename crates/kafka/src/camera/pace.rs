@@ -24,7 +24,8 @@ pub(super) enum Due {
 }
 
 impl Pace {
-    /// `fps` is positive. `phase`, a part of 1 below it, sets cameras that start together apart, so that they do not all work at once.
+    /// `fps` is positive. `phase`, a part of 1 below it, sets cameras that start together apart, so
+    /// that they do not all work at once.
     pub(super) fn new(fps: f64, phase: f64) -> Self {
         Pace {
             fps,
@@ -37,7 +38,8 @@ impl Pace {
     /// Takes the next tick for a frame that is here `now`.
     pub(super) fn frame(&mut self, now: Instant) -> Due {
         let start = *self.start.get_or_insert(now + self.phase);
-        // A quotient of whole numbers and not a sum of intervals: exact for more years than a camera lasts.
+        // A quotient of whole numbers and not a sum of intervals: exact for more years than a
+        // camera lasts.
         let due = start
             + Duration::try_from_secs_f64(self.ticks as f64 / self.fps).unwrap_or(Duration::ZERO);
         self.ticks += 1;
@@ -55,7 +57,8 @@ impl Pace {
 mod tests {
     use super::*;
 
-    /// Runs a pace by a clock of its own: each frame takes `work` to come. Returns when frames were let through.
+    /// Runs a pace by a clock of its own: each frame takes `work` to come. Returns when frames were
+    /// let through.
     fn simulate(fps: f64, work: &[Duration]) -> (Vec<Duration>, usize) {
         let begun = Instant::now();
         let mut pace = Pace::new(fps, 0.0);

@@ -1,4 +1,5 @@
-//! The one thread that hands the frames of all cameras to the client, in turn, each with its number.
+//! The one thread that hands the frames of all cameras to the client, in turn, each with its
+//! number.
 use super::{
     deliveries::{PublishDeliveries, Sent},
     encoded::Encoded,
@@ -34,7 +35,8 @@ use std::{
 const RETRY_DELAY: Duration = Duration::from_millis(50);
 /// How often it is looked whether a topic is there that the broker does not know.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
-/// The client's own buffer. It holds a few frames of each camera at a time; this bound is for very large ones.
+/// The client's own buffer. It holds a few frames of each camera at a time; this bound is for very
+/// large ones.
 const MOST_KIB: &str = "262144";
 
 /// Publishes the frames that wait.
@@ -43,7 +45,8 @@ pub(super) struct Publisher<'a> {
     shared: Arc<PublisherContext>,
     sizes: Sizes,
     producer: ThreadedProducer<PublishDeliveries>,
-    /// Each camera's next frame number. A number is given when the client takes the frame, so that frames dropped before leave no gap.
+    /// Each camera's next frame number. A number is given when the client takes the frame, so that
+    /// frames dropped before leave no gap.
     next: Vec<u64>,
     scratch: Vec<u8>,
     admin: AdminClient<Context>,
@@ -72,7 +75,8 @@ impl<'a> Publisher<'a> {
         })
     }
 
-    /// Publishes until every camera has ended and its frames have arrived, or everything is aborted.
+    /// Publishes until every camera has ended and its frames have arrived, or everything is
+    /// aborted.
     pub(super) fn run(mut self) -> Result<(), KafkaError> {
         let shared = self.shared.clone();
         let by_queue: HashMap<QueueId, usize> = (0..shared.cameras.len())
@@ -186,7 +190,8 @@ impl<'a> Publisher<'a> {
                     shared.queues.done(known.queue);
                     break;
                 }
-                // The client's order of frames is broken for good, as after the loss of a broker's log: only a new client goes on.
+                // The client's order of frames is broken for good, as after the loss of a broker's
+                // log: only a new client goes on.
                 _ if self.producer.client().fatal_error().is_some() => {
                     tracing::error!("the client has to begin anew: {error}");
                     self.producer = producer(self.settings, &self.shared, &self.sizes)?;
@@ -224,7 +229,8 @@ fn producer(
         // Each frame once and in order, and only what all copies have counts as published.
         ("enable.idempotence", "true"),
         ("acks", "all"),
-        // What the client has is never given up: a gap would break the order. What is too old is dropped before, in the queues.
+        // What the client has is never given up: a gap would break the order. What is too old is
+        // dropped before, in the queues.
         ("message.timeout.ms", "0"),
         // A key's partition is the one that Java's clients choose.
         ("partitioner", "murmur2_random"),

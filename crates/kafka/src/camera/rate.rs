@@ -1,4 +1,5 @@
-//! How many frames a picture becomes where FFmpeg does not see to the rate: pictures that pass through as they are.
+//! How many frames a picture becomes where FFmpeg does not see to the rate: pictures that pass
+//! through as they are.
 use std::time::{Duration, Instant};
 
 /// From the rate of a source to the rate that is published.
@@ -44,8 +45,8 @@ impl Rate {
         }
     }
 
-    /// How often the picture that came at `read` is published: none, once, or, in a file slower than is wanted, several times. Rounds as
-    /// FFmpeg's filter `fps` does.
+    /// How often the picture that came at `read` is published: none, once, or, in a file slower
+    /// than is wanted, several times. Rounds as FFmpeg's filter `fps` does.
     pub(super) fn copies(&mut self, read: Instant) -> u64 {
         match self {
             Rate::Kept => 1,
@@ -57,11 +58,13 @@ impl Rate {
             }
             Rate::Live { interval, due } => {
                 let wanted = *due.get_or_insert(read);
-                // Half an interval early is near enough: pictures do not come as evenly as they were taken.
+                // Half an interval early is near enough: pictures do not come as evenly as they
+                // were taken.
                 if read + *interval / 2 < wanted {
                     return 0;
                 }
-                // From the due time on and not from this picture, so that lateness does not add up. After a pause it begins anew.
+                // From the due time on and not from this picture, so that lateness does not add up.
+                // After a pause it begins anew.
                 let late = read.saturating_duration_since(wanted);
                 *due = Some(if late > *interval { read } else { wanted } + *interval);
                 1

@@ -9,8 +9,8 @@ use std::{
     time::SystemTime,
 };
 
-/// What a batch with one record takes beside key, value and headers, at most: 61 bytes of the batch, seven numbers of the record
-/// (<https://kafka.apache.org/documentation/#messageformat>).
+/// What a batch with one record takes beside key, value and headers, at most: 61 bytes of the
+/// batch, seven numbers of the record (<https://kafka.apache.org/documentation/#messageformat>).
 const OVERHEAD: usize = 128;
 
 /// A record's value and headers.
@@ -20,7 +20,8 @@ pub(super) struct Body<'a> {
 }
 
 impl<'a> Body<'a> {
-    /// `trace` are headers beside those of the frame; `scratch` holds the value where it is not the picture itself.
+    /// `trace` are headers beside those of the frame; `scratch` holds the value where it is not the
+    /// picture itself.
     pub(super) fn new(
         wire: Wire,
         camera: &CameraId,

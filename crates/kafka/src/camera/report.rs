@@ -24,7 +24,8 @@ pub struct PublishReport {
     pub cpu_ms_per_frame: f64,
     /// Percent of a core that one camera takes, with its children.
     pub cpu_percent_per_camera: f64,
-    /// From when a frame was captured to when the broker had it, all cameras; `None` if none was published.
+    /// From when a frame was captured to when the broker had it, all cameras; `None` if none was
+    /// published.
     pub latency_ms: Option<LatencyReport>,
     /// Largest resident set of this process in MB (1e6 bytes).
     pub peak_rss_mb: f64,

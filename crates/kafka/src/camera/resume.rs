@@ -1,8 +1,10 @@
-//! The last frame number of each camera that is in the topic: it goes on from there after a restart.
+//! The last frame number of each camera that is in the topic: it goes on from there after a
+//! restart.
 //!
-//! The partitions are read backwards from their ends, in pieces that grow, until every camera is found. In most cases the first pieces hold
-//! them all. A topic can hold far more than can be read in reasonable time, and a new camera is nowhere in it: then the search ends, and the
-//! camera begins at a number that no frame of the topic can have.
+//! The partitions are read backwards from their ends, in pieces that grow, until every camera is
+//! found. In most cases the first pieces hold them all. A topic can hold far more than can be read
+//! in reasonable time, and a new camera is nowhere in it: then the search ends, and the camera
+//! begins at a number that no frame of the topic can have.
 use crate::{
     KafkaError,
     client::{Context, again},
@@ -32,7 +34,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const SAY_EVERY: Duration = Duration::from_secs(2);
 /// How long one question to the broker may take, and how long it may be silent.
 const ANSWER: Duration = Duration::from_secs(10);
-/// A frame of a partition that was read so much further back than another's is certainly older: clocks of cameras differ.
+/// A frame of a partition that was read so much further back than another's is certainly older:
+/// clocks of cameras differ.
 const CLOCKS: i64 = 60_000;
 
 impl ConsumerContext for Context {}

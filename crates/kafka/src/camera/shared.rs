@@ -23,7 +23,8 @@ pub(super) struct PublisherCamera {
 #[derive(Debug)]
 pub(super) struct PublisherContext {
     pub(super) cameras: Vec<PublisherCamera>,
-    /// The frames that wait to be published. Of a live camera the oldest goes when its queue is full.
+    /// The frames that wait to be published. Of a live camera the oldest goes when its queue is
+    /// full.
     pub(super) queues: CameraQueues<Encoded>,
     pub(super) bootstrap: String,
     pub(super) topic: String,

@@ -5,7 +5,8 @@ use mattebox_core::frame::CameraId;
 use rdkafka::admin::AdminClient;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// The client's limit where the topic has none that is known: librdkafka's own is 1,000,000, as much as a topic takes by default.
+/// The client's limit where the topic has none that is known: librdkafka's own is 1,000,000, as
+/// much as a topic takes by default.
 const CLIENTS_OWN: usize = 64 << 20;
 /// A batch of librdkafka as it is without being told.
 const USUAL_BATCH: usize = 1_000_000;
@@ -48,14 +49,15 @@ impl Sizes {
         self.of_client
     }
 
-    /// For the client: `batch.size`. The broker measures whole batches, so that several frames that fit alone must not go together in one
-    /// that does not.
+    /// For the client: `batch.size`. The broker measures whole batches, so that several frames that
+    /// fit alone must not go together in one that does not.
     pub(super) fn batch(&self) -> usize {
         self.of_topic
             .map_or(USUAL_BATCH, |limit| (limit / 10 * 9).clamp(1, USUAL_BATCH))
     }
 
-    /// Whether a record fits, as far as that is known. Says once per camera what to do where it does not, or nearly not.
+    /// Whether a record fits, as far as that is known. Says once per camera what to do where it
+    /// does not, or nearly not.
     pub(super) fn check(
         &self,
         camera: &CameraId,

@@ -1,7 +1,7 @@
 //! From a topic of results to the live page: what `mattebox view` does.
 //!
-//! It reads new results without a consumer group and commits nothing, so any number of views disturb
-//! no worker. It decodes only the newest result of each camera, so it does not fall behind.
+//! It reads new results without a consumer group and commits nothing, so any number of views
+//! disturb no worker. It decodes only the newest result of each camera, so it does not fall behind.
 pub mod counters;
 
 use crate::settings::WatchSettings;

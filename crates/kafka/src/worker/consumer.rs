@@ -108,8 +108,8 @@ impl FrameConsumer {
             // others.
             ("session.timeout.ms", "10000"),
             ("heartbeat.interval.ms", "2000"),
-            // The client's queues are bounded in bytes, not in records. A larger record is taken all
-            // the same.
+            // The client's queues are bounded in bytes, not in records. A larger record is taken
+            // all the same.
             ("queued.max.messages.kbytes", &queued_kib),
             ("fetch.message.max.bytes", &fetched),
             ("fetch.wait.max.ms", "100"),

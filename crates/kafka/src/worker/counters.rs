@@ -129,7 +129,8 @@ impl WorkerCounters {
         }
     }
 
-    /// Moves the counters of cameras without a record for so long to [`OTHERS`]. Returns their names.
+    /// Moves the counters of cameras without a record for so long to [`OTHERS`]. Returns their
+    /// names.
     pub(super) fn forget_quiet(&self, quiet: Duration) -> Vec<String> {
         let now = now();
         let mut cameras = lock(&self.cameras);

@@ -44,8 +44,8 @@ impl ResultDeliveries {
     }
 }
 
-/// Sends a record. Waits where the client's queue is full, and asks the broker where the client does
-/// not know the record's partition: it may have been added since the client asked last.
+/// Sends a record. Waits where the client's queue is full, and asks the broker where the client
+/// does not know the record's partition: it may have been added since the client asked last.
 pub(super) fn send<K: ToBytes + ?Sized, P: ToBytes + ?Sized>(
     producer: &BaseProducer<OnDelivery<usize>>,
     mut record: BaseRecord<'_, K, P, usize>,

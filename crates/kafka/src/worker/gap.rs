@@ -1,5 +1,5 @@
-//! Records that are gone before they were processed, and states that are missing: each is told once,
-//! counted, and follows the settings.
+//! Records that are gone before they were processed, and states that are missing: each is told
+//! once, counted, and follows the settings.
 use super::{
     counters::WorkerCounters,
     events::{RecordsLost, TopicRecreated},

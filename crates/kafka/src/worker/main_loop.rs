@@ -265,8 +265,8 @@ impl MainLoop {
         }
     }
 
-    /// The place of a partition is not in the topic any more: records were removed, or the topic was
-    /// made again.
+    /// The place of a partition is not in the topic any more: records were removed, or the topic
+    /// was made again.
     fn out_of_range(&mut self) -> Result<(), KafkaError> {
         self.check_topic(BROKER_TIMEOUT);
         if self.is_recreated {

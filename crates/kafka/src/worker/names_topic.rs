@@ -1,9 +1,9 @@
 //! The numbering journal in a topic, `<topic>.names`.
 //!
-//! It belongs to the topic of the frames, not to a group: a second group names the same frame alike.
-//! It has one partition, so that its lines have one order, and keeps all of them: the first line
-//! wins, which a compacted topic would turn round. A thread reads it to its end and goes on reading;
-//! a writer waits until that thread has read its line.
+//! It belongs to the topic of the frames, not to a group: a second group names the same frame
+//! alike. It has one partition, so that its lines have one order, and keeps all of them: the first
+//! line wins, which a compacted topic would turn round. A thread reads it to its end and goes on
+//! reading; a writer waits until that thread has read its line.
 use crate::{
     KafkaError,
     client::{Context, OnDelivery, again},

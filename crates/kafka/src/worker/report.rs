@@ -200,8 +200,8 @@ impl WorkerReport {
 /// With more cameras than this, one line tells of them all.
 const MAX_LINES: usize = 12;
 
-/// What was made of each camera's records, and where it is. The alternate form (`{:#}`) has the tables
-/// of all counts before it.
+/// What was made of each camera's records, and where it is. The alternate form (`{:#}`) has the
+/// tables of all counts before it.
 impl fmt::Display for WorkerReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if f.alternate() && self.cameras.iter().any(|c| c.frames.read > 0) {

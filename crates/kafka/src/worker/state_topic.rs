@@ -110,8 +110,8 @@ pub(crate) fn name(frames: &str, group: &str) -> String {
     format!("{frames}.{group}.state")
 }
 
-/// Makes the topic if it is missing, with as many partitions as the topic of frames has. Returns how
-/// many there are.
+/// Makes the topic if it is missing, with as many partitions as the topic of frames has. Returns
+/// how many there are.
 fn ensure(
     admin: &AdminClient<Context>,
     topic: &str,

@@ -83,7 +83,8 @@ impl States {
         }
     }
 
-    /// Whether the topic was made again since this was last asked: what is at hand has to be stored.
+    /// Whether the topic was made again since this was last asked: what is at hand has to be
+    /// stored.
     pub(super) fn take_restored(&mut self) -> bool {
         std::mem::take(&mut self.is_restored)
     }
