@@ -1,4 +1,4 @@
-//! The checked settings of everything that talks to Kafka.
+//! The checked settings of every command that uses Kafka.
 use mattebox_core::codec::Limits;
 use mattebox_engine::{FrameSettings, address::Secret, trace::TraceSettings};
 use mattebox_media::source::{CameraSource, SourceOptions};
@@ -7,7 +7,7 @@ use mattebox_wire::{StartAt, Wire};
 use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
-/// A broker and a topic, and how to speak to the one about the other.
+/// A broker and a topic, and the options of a connection.
 #[derive(Debug, Clone)]
 pub struct BrokerSettings {
     /// `HOST:PORT`, several with commas.
@@ -15,7 +15,7 @@ pub struct BrokerSettings {
     /// The topic of the frames.
     pub topic: String,
     /// Security and the user's own options, as properties of librdkafka. The user's own come last
-    /// and win.
+    /// and override the others.
     properties: Vec<(String, Secret)>,
 }
 
@@ -53,7 +53,7 @@ impl BrokerSettings {
             .is_some_and(|protocol| protocol.to_ascii_lowercase().ends_with("ssl"))
     }
 
-    /// What the user set for a property of librdkafka, if anything.
+    /// The user's value of a property of librdkafka, if any.
     pub fn option(&self, name: &str) -> Option<&str> {
         self.properties
             .iter()
@@ -63,7 +63,7 @@ impl BrokerSettings {
     }
 }
 
-/// What Kafka takes as the name of a topic.
+/// Checks the name of a topic by Kafka's rules.
 pub fn topic_name(name: &str) -> Result<(), &'static str> {
     let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     match name {
@@ -76,17 +76,34 @@ pub fn topic_name(name: &str) -> Result<(), &'static str> {
     }
 }
 
-/// What can be the topic of frames: not one that is kept beside a topic of frames.
-pub fn frames_topic_name(name: &str) -> Result<(), String> {
-    topic_name(name)?;
-    for (suffix, what) in [(".dead", "dead letters"), (".names", "names")] {
+/// Why a topic cannot be the topic of frames: the user named another one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FramesTopicError {
+    /// Kafka does not allow the name.
+    #[error("{0}")]
+    Name(&'static str),
+    /// A topic that is kept beside a topic of frames.
+    #[error("that is where the {content} of topic {frames} are kept: give the topic of the frames")]
+    Kept {
+        /// Its records.
+        content: &'static str,
+        /// The topic of frames.
+        frames: String,
+    },
+}
+
+/// Checks the name of a topic of frames. It cannot be a topic that is kept beside one.
+pub fn frames_topic_name(name: &str) -> Result<(), FramesTopicError> {
+    topic_name(name).map_err(FramesTopicError::Name)?;
+    for (suffix, content) in [(".dead", "dead letters"), (".names", "names")] {
         if let Some(frames) = name
             .strip_suffix(suffix)
             .filter(|frames| !frames.is_empty())
         {
-            return Err(format!(
-                "that is where the {what} of topic {frames} are kept: give the topic of the frames"
-            ));
+            return Err(FramesTopicError::Kept {
+                content,
+                frames: frames.to_owned(),
+            });
         }
     }
     Ok(())
@@ -97,7 +114,7 @@ pub fn frames_topic_name(name: &str) -> Result<(), String> {
 pub struct CameraSettings {
     /// The cameras, each with its own name.
     pub cameras: Vec<CameraSource>,
-    /// How sources are read. `repeat` is what `--loop` and `--once` say together.
+    /// How sources are read. `repeat` combines `--loop` and `--once`.
     pub source: SourceOptions,
     /// Where frames are published.
     pub broker: BrokerSettings,
@@ -105,9 +122,9 @@ pub struct CameraSettings {
     pub wire: Wire,
     /// Of the published JPEG pictures, 1 to 100.
     pub jpeg_quality: u8,
-    /// Motion JPEG is passed on as it is where it fits.
+    /// Motion JPEG is published without decoding it where possible.
     pub passthrough: bool,
-    /// Partitions of a topic that has to be made.
+    /// Partitions of a topic that has to be created.
     pub partitions: i32,
     /// Copies of each of its partitions.
     pub replication_factor: i32,
@@ -115,36 +132,36 @@ pub struct CameraSettings {
     pub buffer_frames: usize,
     /// Frames per camera after which it ends.
     pub frames: Option<u64>,
-    /// Where traces go, if anywhere.
+    /// Where traces go, if they are on.
     pub trace: Option<TraceSettings>,
-    /// How long frames on their way may take after the first signal.
+    /// How long the frames in flight may take after the first signal.
     pub shutdown_timeout: Duration,
 }
 
 /// Where a worker's results go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WorkerSink {
-    /// A folder with one for each camera in it.
+    /// A folder with a subfolder for each camera.
     Directory(PathBuf),
-    /// A topic of this name.
+    /// The topic of this name.
     Topic(String),
 }
 
-/// What a worker does when records were removed before it has processed them, or their topic was
-/// made again.
+/// How a worker reacts when records were removed before it processed them, or their topic was
+/// created again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnGap {
-    /// It tells how many are lost and goes on with the oldest that is left.
+    /// It logs how many are lost and goes on with the oldest that is left.
     #[default]
     Continue,
     /// It ends with an error.
     Fail,
 }
 
-/// What a worker does when the state of a camera is missing or unreadable.
+/// How a worker reacts when the state of a camera is missing or unreadable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnMissingState {
-    /// It tells so and begins the camera's matte again.
+    /// It logs this and begins the camera's matte again.
     #[default]
     Restart,
     /// It ends with an error.
@@ -160,52 +177,52 @@ pub struct WorkerSettings {
     pub group: String,
     /// A name that this worker keeps over restarts.
     pub instance_id: Option<String>,
-    /// Where it begins.
+    /// Where it begins in the topic.
     pub from: StartAt,
-    /// It stops when it has done what was there at its start.
+    /// It ends when the records that existed at its start are done.
     pub until_end: bool,
     /// Older frames are skipped.
     pub max_age: Option<Duration>,
-    /// A camera without a frame for so long is shown no more.
+    /// After this time without a frame a camera is not shown any more.
     pub forget: Duration,
     /// How long to try to reach the broker at the start.
     pub connect_timeout: Duration,
     /// A warning is given when more than this share of a camera's last records is dead.
     pub dead_share: f64,
-    /// How many records that looks at.
+    /// The number of these last records.
     pub dead_window: usize,
     /// How often offsets are committed.
     pub commit_interval: Duration,
-    /// With many cameras they are committed more seldom, so that states do not fill the network.
+    /// With many cameras offsets are committed less often, so that states do not fill the network.
     pub bounds_states: bool,
     /// Files are on the disk before their offsets are committed.
     pub fsync: bool,
     /// Where results go.
     pub sink: WorkerSink,
-    /// How files are called.
+    /// The pattern of file names.
     pub names: NameTemplate,
-    /// What is asked of each frame.
+    /// How each frame is to be processed.
     pub frame: FrameSettings,
     /// The file with the settings of single cameras.
     pub camera_settings: Option<PathBuf>,
-    /// What happens to a file that is there.
+    /// How an existing file is treated.
     pub on_existing: OnExisting,
-    /// What happens when records are gone.
+    /// The reaction to lost records.
     pub on_gap: OnGap,
-    /// What happens when a state is missing.
+    /// The reaction to a missing state.
     pub on_missing_state: OnMissingState,
-    /// Threads that work on frames.
+    /// Threads that process frames.
     pub threads: NonZeroUsize,
-    /// Where traces go, if anywhere.
+    /// Where traces go, if they are on.
     pub trace: Option<TraceSettings>,
-    /// How long frames on their way may take after the first signal.
+    /// How long the frames in flight may take after the first signal.
     pub shutdown_timeout: Duration,
 }
 
 /// Everything `mattebox dead-letters` needs to know.
 #[derive(Debug, Clone)]
 pub struct LettersSettings {
-    /// The broker, and the topic whose dead letters are meant.
+    /// The broker, and the topic of the frames.
     pub broker: BrokerSettings,
     /// How long to try to reach the broker.
     pub connect_timeout: Duration,
@@ -222,6 +239,6 @@ pub struct WatchSettings {
     pub connect_timeout: Duration,
     /// Larger pictures are not shown.
     pub limits: Limits,
-    /// A camera without a result for so long is shown no more.
+    /// After this time without a result a camera is not shown any more.
     pub forget: Duration,
 }

@@ -68,7 +68,7 @@ mod transactions;
 mod until_end;
 
 pub use counters::{CameraCounters, OTHERS, PartitionCounters, WorkerCounters};
-pub use state_topic::check_names;
+pub use state_topic::{WorkerTopicsError, check_names};
 
 use super::{
     KafkaError,

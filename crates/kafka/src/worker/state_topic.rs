@@ -159,25 +159,64 @@ fn kept_beside(topic: &str, group: &str) -> [(String, &'static str); 3] {
     ]
 }
 
-/// Refuses topics that stand for two things, and names that are too long for those beside them.
-pub fn check_names(frames: &str, group: &str, results: Option<&str>) -> Result<(), String> {
-    for (topic, what) in kept_beside(frames, group) {
-        topic_name(&topic).map_err(|reason| {
-            format!("{reason}: {topic}, where the {what} are kept; give the topic or the group a shorter name")
+/// Why the topics of a worker cannot be used together: the user named one of them otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WorkerTopicsError {
+    /// Kafka does not allow the name of a topic that is kept beside the frames.
+    #[error(
+        "{reason}: {topic}, where the {content} are kept; give the topic or the group a shorter \
+         name"
+    )]
+    Name {
+        /// Why not.
+        reason: &'static str,
+        /// The topic.
+        topic: String,
+        /// Its records.
+        content: &'static str,
+    },
+    /// Frames and results have the same topic.
+    #[error("results cannot go to {0}: the frames come from there")]
+    ResultsToFrames(String),
+    /// A topic is kept beside the other one.
+    #[error("{topic} is the topic of the {content} of topic {of}")]
+    Kept {
+        /// The topic.
+        topic: String,
+        /// Its records.
+        content: &'static str,
+        /// The topic beside which it is kept.
+        of: String,
+    },
+}
+
+/// Refuses a topic with two purposes, and names that are too long for the topics beside them.
+pub fn check_names(
+    frames: &str,
+    group: &str,
+    results: Option<&str>,
+) -> Result<(), WorkerTopicsError> {
+    for (topic, content) in kept_beside(frames, group) {
+        topic_name(&topic).map_err(|reason| WorkerTopicsError::Name {
+            reason,
+            topic,
+            content,
         })?;
     }
     let Some(results) = results else {
         return Ok(());
     };
     if results == frames {
-        return Err(format!(
-            "results cannot go to {frames}: the frames come from there"
-        ));
+        return Err(WorkerTopicsError::ResultsToFrames(frames.to_owned()));
     }
     for (one, other) in [(frames, results), (results, frames)] {
-        let kept = kept_beside(one, group);
-        if let Some((topic, what)) = kept.iter().find(|(topic, _)| topic == other) {
-            return Err(format!("{topic} is the topic of the {what} of topic {one}"));
+        let mut kept = kept_beside(one, group).into_iter();
+        if let Some((topic, content)) = kept.find(|(topic, _)| topic == other) {
+            return Err(WorkerTopicsError::Kept {
+                topic,
+                content,
+                of: one.to_owned(),
+            });
         }
     }
     Ok(())
