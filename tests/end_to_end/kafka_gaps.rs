@@ -146,7 +146,7 @@ fn a_recreated_topic_is_read_from_its_first_record() {
         WIDTHS.map(|width| names_of(&after, width).len()),
         [30, 40, 10]
     );
-    let told = warnings(&done.stderr, &["reborn", "made anew"]);
+    let told = warnings(&done.stderr, &["reborn", "created again"]);
     assert_eq!(told.len(), 2, "{}", done.stderr);
     assert_eq!(report(&done)["topic_recreated"], 2);
 }

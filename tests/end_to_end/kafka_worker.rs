@@ -159,7 +159,7 @@ fn results_in_a_topic_are_there_exactly_once_through_kill_9() {
 }
 
 /// The message of a worker when only other workers have records left.
-const HELD: &[u8] = b"waiting for what the group gave to others";
+const HELD: &[u8] = b"waiting for the partitions of other workers";
 
 #[test]
 fn until_end_waits_for_the_partitions_of_a_frozen_worker() {
@@ -187,7 +187,7 @@ fn until_end_waits_for_the_partitions_of_a_frozen_worker() {
             .any(|w| w == text)
     };
     // The other worker joins second: its assignment is the last one before it hangs.
-    until("all partitions at first", || said(b"took up partitions"));
+    until("all partitions at first", || said(b"assigned partitions"));
     // Its session lasts a minute, so the group waits for its partitions even on a slow machine.
     let other = RunningProgram::start(
         pipeline.command_with_session(&["worker", "--threads", "1", "--out", "theirs"], 60_000),
@@ -370,7 +370,7 @@ fn a_frozen_worker_with_a_topic_undoes_its_transaction_and_goes_on() {
     until("all frames", || done() == 1500);
     assert_eq!(worker.stop(&args).code, Some(130));
     let log = String::from_utf8_lossy(&pipeline.workspace.read("log")).into_owned();
-    assert!(!log.contains("a transaction cannot be undone"), "{log}");
+    assert!(!log.contains("a transaction cannot be aborted"), "{log}");
     let results = client.consume_all("thawed-results", Isolation::Committed);
     let ids: BTreeSet<String> = results.iter().map(id).collect();
     assert_eq!((results.len(), ids.len()), (1500, 1500));

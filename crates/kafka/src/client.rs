@@ -1,4 +1,4 @@
-//! Reaching a broker, and what librdkafka says on the way.
+//! Connects to a broker, and writes librdkafka's messages into our log.
 use super::KafkaError;
 use crate::Waits;
 use crate::{
@@ -21,18 +21,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long one question to a broker may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long one request to a broker may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// The wait between two tries.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// What librdkafka said last of a connection that failed.
+/// librdkafka's last message about a failed connection.
 #[derive(Debug, Clone, Default)]
 pub struct LastFailure(Arc<Mutex<Option<String>>>);
 
 impl LastFailure {
-    /// Notes a line of librdkafka's log, if it is about a connection that failed. Its errors name
-    /// only the number of brokers that are down.
+    /// Keeps a line of librdkafka's log if it is about a failed connection. librdkafka's errors
+    /// have only the number of brokers that are down.
     pub fn note(&self, fac: &str, message: &str) {
         if fac == "FAIL" {
             let message = message.rsplit_once("]: ").map_or(message, |(_, rest)| rest);
@@ -40,7 +40,7 @@ impl LastFailure {
         }
     }
 
-    /// Its words.
+    /// The message.
     pub fn words(&self) -> Option<String> {
         self.0
             .lock()
@@ -49,7 +49,7 @@ impl LastFailure {
     }
 }
 
-/// Says what librdkafka says, in our log, and remembers the last failure.
+/// Writes librdkafka's messages into our log, and keeps the last one about a failed connection.
 #[derive(Debug, Clone, Default)]
 pub struct Context {
     failure: LastFailure,
@@ -71,19 +71,20 @@ impl ClientContext for Context {
 impl ProducerContext for Context {
     type DeliveryOpaque = ();
 
-    /// What a transaction holds is answered for by the transaction.
+    /// A transaction reports the result for all its records.
     fn delivery(&self, _: &DeliveryResult<'_>, _: ()) {}
 }
 
-/// Tells where each record that was sent lies, or why it does not.
-pub struct OnDelivery<O>(Box<Tell<O>>);
+/// Reports the offset of each record that was sent, or the error.
+pub struct OnDelivery<O>(Box<DeliveryReport<O>>);
 
-type Tell<O> = dyn Fn(O, Result<i64, ClientError>) + Send + Sync;
+type DeliveryReport<O> = dyn Fn(O, Result<i64, ClientError>) + Send + Sync;
 
 impl<O> OnDelivery<O> {
-    /// `tell` gets what was sent along with a record, and the record's offset. librdkafka calls it.
-    pub fn new(tell: impl Fn(O, Result<i64, ClientError>) + Send + Sync + 'static) -> Self {
-        OnDelivery(Box::new(tell))
+    /// librdkafka calls `report` with the value that was sent along with a record, and the record's
+    /// offset.
+    pub fn new(report: impl Fn(O, Result<i64, ClientError>) + Send + Sync + 'static) -> Self {
+        OnDelivery(Box::new(report))
     }
 }
 
@@ -109,8 +110,8 @@ impl<O: IntoOpaque + 'static> ProducerContext for OnDelivery<O> {
     }
 }
 
-/// librdkafka's lines in our log. It repeats what we say ourselves, so that most of it is for those
-/// who look closely.
+/// Writes a line of librdkafka into our log. Most lines repeat our own messages, so they are debug
+/// lines.
 pub fn log(level: RDKafkaLogLevel, fac: &str, message: &str) {
     match level {
         RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
@@ -120,17 +121,17 @@ pub fn log(level: RDKafkaLogLevel, fac: &str, message: &str) {
     }
 }
 
-/// A client for questions, connected: waits for the broker up to `timeout`.
+/// A connected client for requests. Waits up to `timeout` for the broker.
 pub fn connect(
     broker: &BrokerSettings,
     timeout: Duration,
     stop: &Stop,
 ) -> Result<AdminClient<Context>, KafkaError> {
-    connect_telling(broker, timeout, stop, &Waits::default())
+    connect_with_waits(broker, timeout, stop, &Waits::default())
 }
 
-/// The same, and tells what it waits for.
-pub fn connect_telling(
+/// Like [`connect`], and writes the reason of the wait to `waits`.
+pub fn connect_with_waits(
     broker: &BrokerSettings,
     timeout: Duration,
     stop: &Stop,
@@ -138,11 +139,11 @@ pub fn connect_telling(
 ) -> Result<AdminClient<Context>, KafkaError> {
     let probe = Probe::new(broker, &[])?;
     let begun = Instant::now();
-    let mut said = false;
-    let mut hung_up = false;
+    let mut is_logged = false;
+    let mut was_distinguished = false;
     loop {
         let left = timeout.saturating_sub(begun.elapsed());
-        let Err(error) = probe.try_once(left.clamp(PAUSE, PATIENCE / 2)) else {
+        let Err(error) = probe.try_once(left.clamp(PAUSE, REQUEST_TIMEOUT / 2)) else {
             return broker
                 .client(&[])
                 .create_with_context(Context::default())
@@ -150,11 +151,12 @@ pub fn connect_telling(
         };
         let words = probe.failure.words();
         let mut reason = words.as_deref().and_then(Reason::read);
-        // Only at the first time: it costs a second, and the answer does not change.
+        // Only once: it costs a second, and the answer does not change.
         let is_news = reason == Some(Reason::Untrusted)
-            || reason == Some(Reason::HungUp) && !std::mem::replace(&mut hung_up, true);
+            || reason == Some(Reason::Disconnected)
+                && !std::mem::replace(&mut was_distinguished, true);
         if is_news {
-            reason = reason.map(|reason| look_closer(broker, reason));
+            reason = reason.map(|reason| distinguish(broker, reason));
         }
         let bootstrap = broker.bootstrap.clone();
         let problem = match reason {
@@ -172,8 +174,8 @@ pub fn connect_telling(
             });
         }
         let what = format!("waiting for the broker at {bootstrap} ({problem})");
-        if !said {
-            said = true;
+        if !is_logged {
+            is_logged = true;
             tracing::info!("{what}");
         }
         waits.set(what);
@@ -183,14 +185,14 @@ pub fn connect_telling(
     }
 }
 
-/// A connection that is tried. An admin client does not tell why it has none; a producer does.
+/// A test connection. An admin client does not report why it cannot connect; a producer does.
 struct Probe {
     client: BaseProducer<Context>,
     failure: LastFailure,
 }
 
 impl Probe {
-    /// With `others` in the place of the user's own options.
+    /// `others` replace the user's own options.
     fn new(broker: &BrokerSettings, others: &[(&str, &str)]) -> Result<Self, KafkaError> {
         let context = Context::default();
         let failure = context.failure.clone();
@@ -204,9 +206,9 @@ impl Probe {
         Ok(Probe { client, failure })
     }
 
-    /// Asks the broker for what it has. Where that fails, the reason comes soon after.
-    fn try_once(&self, patience: Duration) -> Result<(), ClientError> {
-        let answer = self.client.client().fetch_metadata(None, patience);
+    /// Asks the broker for its metadata. librdkafka logs the reason of a failure soon after it.
+    fn try_once(&self, timeout: Duration) -> Result<(), ClientError> {
+        let answer = self.client.client().fetch_metadata(None, timeout);
         if let Err(error) = answer {
             let begun = Instant::now();
             while self.failure.words().is_none() && begun.elapsed() < PAUSE {
@@ -219,56 +221,56 @@ impl Probe {
     }
 }
 
-/// Tells reasons apart for which librdkafka has the same words, by another try. It sends no
-/// password: it only shakes hands.
-fn look_closer(broker: &BrokerSettings, reason: Reason) -> Reason {
+/// Connects once more to distinguish reasons for which librdkafka has one message. Sends no
+/// password: it needs only the handshake.
+fn distinguish(broker: &BrokerSettings, reason: Reason) -> Reason {
     let only_tls = ("security.protocol", "ssl");
     let any_name = ("ssl.endpoint.identification.algorithm", "none");
     let any_certificate = ("enable.ssl.certificate.verification", "false");
     let no_tls = ("security.protocol", "plaintext");
     let (options, where_it_works) = match reason {
         Reason::Untrusted => (&[only_tls, any_name][..], Reason::WrongName),
-        Reason::HungUp if broker.has_tls() => (&[no_tls][..], Reason::NoTls),
-        Reason::HungUp => (&[only_tls, any_certificate][..], Reason::TlsWanted),
+        Reason::Disconnected if broker.has_tls() => (&[no_tls][..], Reason::NoTls),
+        Reason::Disconnected => (&[only_tls, any_certificate][..], Reason::TlsWanted),
         reason => return reason,
     };
-    match shakes_hands(broker, options) {
+    match completes_handshake(broker, options) {
         true => where_it_works,
         false => reason,
     }
 }
 
-/// Whether the broker speaks with us with these options.
-fn shakes_hands(broker: &BrokerSettings, others: &[(&str, &str)]) -> bool {
+/// Whether the broker completes the handshake with these options.
+fn completes_handshake(broker: &BrokerSettings, others: &[(&str, &str)]) -> bool {
     let Ok(probe) = Probe::new(broker, others) else {
         return false;
     };
-    if probe.try_once(PATIENCE / 2).is_ok() {
+    if probe.try_once(REQUEST_TIMEOUT / 2).is_ok() {
         return true;
     }
-    // What comes after the handshake may fail: that is another question.
+    // Steps after the handshake may still fail.
     let words = probe.failure.words().unwrap_or_default();
     ["in state APIVERSION_QUERY", "in state UP", "in state AUTH"]
         .iter()
         .any(|state| words.contains(state))
 }
 
-/// Asks librdkafka until there is an answer, up to `patience`. A partition that was just made, or
-/// whose broker was just lost, has no leader for a moment; in the middle of a rebalance, or with a
-/// transaction open, there may be no answer at first.
-pub fn again<T>(
-    patience: Duration,
+/// Repeats a request until there is an answer, for up to `timeout`. A partition has no leader for a
+/// moment when it was just created or its broker was just lost. During a rebalance or an open
+/// transaction there may be no answer at first.
+pub fn retry_request<T>(
+    timeout: Duration,
     stop: &Stop,
     action: &str,
     mut ask: impl FnMut() -> KafkaResult<T>,
 ) -> Result<T, KafkaError> {
-    until_answered(patience, stop, || ask().map_err(KafkaError::client(action)))
+    until_answered(timeout, stop, || ask().map_err(KafkaError::client(action)))
 }
 
-/// Tries a step of several questions until none fails, up to `patience`. A broker may go away
-/// between two of them. What a broker refuses, and what an operator has to mend, is told at once.
+/// Repeats a step of several requests until it succeeds, for up to `timeout`: a broker may go away
+/// between two of them. Refusals, and errors that an operator has to fix, are returned at once.
 pub fn until_answered<T>(
-    patience: Duration,
+    timeout: Duration,
     stop: &Stop,
     mut step: impl FnMut() -> Result<T, KafkaError>,
 ) -> Result<T, KafkaError> {
@@ -276,7 +278,7 @@ pub fn until_answered<T>(
     loop {
         match step() {
             Err(KafkaError::Client { action, source })
-                if begun.elapsed() <= patience && !reason::is_refusal(&source) =>
+                if begun.elapsed() <= timeout && !reason::is_refusal(&source) =>
             {
                 tracing::debug!("cannot {action} yet: {source}");
             }
@@ -288,7 +290,7 @@ pub fn until_answered<T>(
     }
 }
 
-/// What the broker says of one topic, or of all. Asked through any client.
+/// The broker's metadata of one topic, or of all.
 pub fn metadata(
     admin: &AdminClient<Context>,
     topic: Option<&str>,
@@ -322,9 +324,9 @@ mod tests {
     use rdkafka::error::RDKafkaErrorCode;
 
     #[test]
-    fn a_partition_without_a_leader_is_asked_again_and_a_refusal_is_not() {
+    fn a_missing_leader_is_retried_and_a_refusal_is_not() {
         let mut asked = 0;
-        let answer = again(Duration::from_secs(60), &Stop::new(), "ask", || {
+        let answer = retry_request(Duration::from_secs(60), &Stop::new(), "ask", || {
             asked += 1;
             if asked < 3 {
                 Err(ClientError::MetadataFetch(
@@ -340,7 +342,7 @@ mod tests {
                 RDKafkaErrorCode::TopicAuthorizationFailed,
             ))
         };
-        assert!(again(Duration::from_secs(60), &Stop::new(), "ask", refused).is_err());
+        assert!(retry_request(Duration::from_secs(60), &Stop::new(), "ask", refused).is_err());
         let stop = Stop::new();
         stop.stop();
         let silent = || -> KafkaResult<()> {
@@ -349,13 +351,13 @@ mod tests {
             ))
         };
         assert!(matches!(
-            again(Duration::from_secs(60), &stop, "ask", silent),
+            retry_request(Duration::from_secs(60), &stop, "ask", silent),
             Err(KafkaError::Stopped)
         ));
     }
 
     #[test]
-    fn what_an_operator_has_to_mend_is_told_at_once() {
+    fn an_error_for_the_operator_is_returned_at_once() {
         let mut asked = 0;
         let answer: Result<(), _> = until_answered(Duration::from_secs(60), &Stop::new(), || {
             asked += 1;

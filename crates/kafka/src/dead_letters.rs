@@ -1,10 +1,10 @@
-//! Looking at dead letters, and sending them again.
+//! Reads dead letters, and sends them again.
 use super::{
     KafkaError,
     client::{self, Context},
     letters, topics,
 };
-use crate::settings::LettersSettings;
+use crate::settings::DeadLetterSettings;
 use mattebox_engine::stop::Stop;
 use rdkafka::{
     ClientContext, Message, Offset, TopicPartitionList,
@@ -25,13 +25,13 @@ use std::{
 };
 use thiserror::Error;
 
-/// How long the broker may be silent.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How long the broker may take to confirm a letter: what librdkafka is told, and a little more to
-/// hear of it.
+/// How long a partition may give no record before reading it fails.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the broker may take to confirm a dead letter: librdkafka's limit, and our longer wait
+/// for its report.
 const DELIVERY: (&str, Duration) = ("30000", Duration::from_secs(40));
 
-/// Where a letter lies in the topic of dead letters.
+/// The position of a dead letter in its topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DeadLetterPosition {
     /// The partition.
@@ -49,19 +49,19 @@ impl fmt::Display for DeadLetterPosition {
 /// A text that is no [`DeadLetterPosition`].
 #[derive(Debug, Error)]
 #[error("write PARTITION:OFFSET as the list does, for example 0:17")]
-pub struct NoPlace;
+pub struct DeadLetterPositionError;
 
 impl FromStr for DeadLetterPosition {
-    type Err = NoPlace;
+    type Err = DeadLetterPositionError;
 
-    fn from_str(text: &str) -> Result<Self, NoPlace> {
-        let (partition, offset) = text.split_once(':').ok_or(NoPlace)?;
+    fn from_str(text: &str) -> Result<Self, DeadLetterPositionError> {
+        let (partition, offset) = text.split_once(':').ok_or(DeadLetterPositionError)?;
         let place = DeadLetterPosition {
-            partition: partition.parse().map_err(|_| NoPlace)?,
-            offset: offset.parse().map_err(|_| NoPlace)?,
+            partition: partition.parse().map_err(|_| DeadLetterPositionError)?,
+            offset: offset.parse().map_err(|_| DeadLetterPositionError)?,
         };
         if place.partition < 0 || place.offset < 0 {
-            Err(NoPlace)
+            Err(DeadLetterPositionError)
         } else {
             Ok(place)
         }
@@ -70,12 +70,12 @@ impl FromStr for DeadLetterPosition {
 
 /// A dead letter.
 #[derive(Debug)]
-pub struct FoundDeadLetter {
-    /// As it lies there.
+pub struct ReadDeadLetter {
+    /// The record in the topic of dead letters.
     pub record: OwnedMessage,
 }
 
-impl FoundDeadLetter {
+impl ReadDeadLetter {
     /// A header as text; empty where it is missing.
     pub fn header(&self, name: &str) -> String {
         let headers = self.record.headers().into_iter().flat_map(Headers::iter);
@@ -88,7 +88,7 @@ impl FoundDeadLetter {
             .unwrap_or_default()
     }
 
-    /// Its key as text, as far as it is one.
+    /// Its key as text; bytes that are not UTF-8 are replaced.
     pub fn key(&self) -> String {
         self.record
             .key()
@@ -96,7 +96,7 @@ impl FoundDeadLetter {
             .unwrap_or_default()
     }
 
-    /// Where it lies.
+    /// Its position.
     pub fn place(&self) -> DeadLetterPosition {
         DeadLetterPosition {
             partition: self.record.partition(),
@@ -119,40 +119,40 @@ impl FoundDeadLetter {
     }
 }
 
-/// Which letters are sent again.
+/// Which dead letters are sent again.
 #[derive(Default)]
 pub struct RetryPlan<'a> {
-    /// Only those that this takes.
-    pub wanted: Option<&'a dyn Fn(&FoundDeadLetter) -> bool>,
-    /// Those of this partition from this offset on, whatever was sent before.
+    /// Only dead letters for which this is true.
+    pub wanted: Option<&'a dyn Fn(&ReadDeadLetter) -> bool>,
+    /// Begins at this position of its partition, whatever was sent before.
     pub from: Option<DeadLetterPosition>,
-    /// At most so many.
+    /// The maximum number.
     pub limit: Option<u64>,
     /// Nothing is sent and nothing is recorded.
     pub dry_run: bool,
 }
 
-/// What was sent again.
+/// The result of sending dead letters again.
 #[derive(Debug, Default)]
-pub struct Redriven {
-    /// Letters that the broker has confirmed; in a dry run those that would be sent.
+pub struct RedriveResult {
+    /// Dead letters that the broker has confirmed; in a dry run, dead letters that would be sent.
     pub sent: u64,
-    /// Letters that cannot be sent, and why.
+    /// Dead letters that cannot be sent, and why.
     pub withheld: Vec<(DeadLetterPosition, String)>,
-    /// What ended it early. What is told above was done all the same.
+    /// The error that ended it early. The counts above are right all the same.
     pub failure: Option<KafkaError>,
 }
 
 /// The dead letters of a topic.
 pub struct DeadLetters {
-    settings: LettersSettings,
+    settings: DeadLetterSettings,
     admin: AdminClient<Context>,
     dead: String,
 }
 
 impl DeadLetters {
     /// Connects to the broker.
-    pub fn open(settings: LettersSettings) -> Result<Self, KafkaError> {
+    pub fn open(settings: DeadLetterSettings) -> Result<Self, KafkaError> {
         let admin = client::connect(&settings.broker, settings.connect_timeout, &Stop::new())?;
         let dead = letters::topic(&settings.broker.topic);
         Ok(DeadLetters {
@@ -162,7 +162,7 @@ impl DeadLetters {
         })
     }
 
-    /// The topic where they lie.
+    /// The topic of dead letters.
     pub fn topic(&self) -> &str {
         &self.dead
     }
@@ -172,8 +172,8 @@ impl DeadLetters {
         &self.settings.broker.topic
     }
 
-    /// Passes all letters that are there to `look`, in the order of their partitions.
-    pub fn read(&self, mut look: impl FnMut(FoundDeadLetter)) -> Result<(), KafkaError> {
+    /// Passes all dead letters to `look`, in the order of their partitions.
+    pub fn read(&self, mut look: impl FnMut(ReadDeadLetter)) -> Result<(), KafkaError> {
         self.read_from(
             &self.consumer()?,
             |_| Some(0),
@@ -184,8 +184,8 @@ impl DeadLetters {
         )
     }
 
-    /// The letter at a place.
-    pub fn letter(&self, place: DeadLetterPosition) -> Result<Option<FoundDeadLetter>, KafkaError> {
+    /// The dead letter at a position.
+    pub fn letter(&self, place: DeadLetterPosition) -> Result<Option<ReadDeadLetter>, KafkaError> {
         let mut there = None;
         self.read_from(
             &self.consumer()?,
@@ -198,11 +198,11 @@ impl DeadLetters {
         Ok(there)
     }
 
-    /// Sends letters again, as they were: key, value and headers. Where nothing is left out on the
-    /// way, how far it went is recorded, so that the next time only newer ones are sent.
-    pub fn redrive(&self, plan: &RetryPlan<'_>) -> Result<Redriven, KafkaError> {
+    /// Sends dead letters again with their original key, value and headers. Records how far it got,
+    /// unless it skipped some on the way, so that the next call sends only newer ones.
+    pub fn redrive(&self, plan: &RetryPlan<'_>) -> Result<RedriveResult, KafkaError> {
         let topic = &self.settings.broker.topic;
-        let mut done = Redriven::default();
+        let mut done = RedriveResult::default();
         let Some(count) = topics::partitions(&self.admin, &self.dead)? else {
             return Ok(done);
         };
@@ -220,7 +220,7 @@ impl DeadLetters {
         };
         let producer = self.producer()?;
         let ledger = producer.context().clone();
-        // The offset behind the last letter of each partition that was dealt with.
+        // By partition: the offset after the last dead letter that was handled.
         let mut ends = BTreeMap::new();
         let mut passed = 0;
         let read = self.read_from(&consumer, start, |found| {
@@ -245,16 +245,16 @@ impl DeadLetters {
             ends.insert(place.partition, place.offset + 1);
             Ok(ControlFlow::Continue(()))
         });
-        // Every letter has its answer after this time, good or bad.
+        // After this time the broker has confirmed or refused every dead letter.
         let flushed = producer
             .flush(DELIVERY.1)
-            .map_err(KafkaError::client("send letters again"));
+            .map_err(KafkaError::client("send dead letters again"));
         let book = ledger.lock();
         done.sent = if plan.dry_run { passed } else { book.confirmed };
         let refused = book.failure.clone().map_or(Ok(()), |(place, error)| {
-            Err(KafkaError::client(format!("send letter {place} again"))(
-                error,
-            ))
+            Err(KafkaError::client(format!(
+                "send dead letter {place} again"
+            ))(error))
         });
         let ends = book.reached(ends);
         drop(book);
@@ -280,7 +280,7 @@ impl DeadLetters {
             .map_err(KafkaError::Settings)
     }
 
-    fn producer(&self) -> Result<BaseProducer<Ledger>, KafkaError> {
+    fn producer(&self) -> Result<BaseProducer<RedriveDeliveries>, KafkaError> {
         let config = self.settings.broker.client(&[
             ("enable.idempotence", "true"),
             ("acks", "all"),
@@ -289,16 +289,16 @@ impl DeadLetters {
             ("partitioner", "murmur2_random"),
         ]);
         config
-            .create_with_context(Ledger::default())
+            .create_with_context(RedriveDeliveries::default())
             .map_err(KafkaError::Settings)
     }
 
-    /// Reads the partitions for which there is a `start`, up to the end that they have now.
+    /// Reads the partitions that have a `start`, up to their present end.
     fn read_from(
         &self,
         consumer: &BaseConsumer<Context>,
         start: impl Fn(i32) -> Option<i64>,
-        mut look: impl FnMut(FoundDeadLetter) -> Result<ControlFlow<()>, KafkaError>,
+        mut look: impl FnMut(ReadDeadLetter) -> Result<ControlFlow<()>, KafkaError>,
     ) -> Result<(), KafkaError> {
         let cannot = || KafkaError::client(format!("read {}", self.dead));
         let Some(count) = topics::partitions(&self.admin, &self.dead)? else {
@@ -322,7 +322,7 @@ impl DeadLetters {
                         heard = Instant::now();
                         let offset = message.offset();
                         let record = message.detach();
-                        if offset < high && look(FoundDeadLetter { record })?.is_break() {
+                        if offset < high && look(ReadDeadLetter { record })?.is_break() {
                             return Ok(());
                         }
                         if offset + 1 >= high {
@@ -331,10 +331,10 @@ impl DeadLetters {
                     }
                     Some(Err(ClientError::PartitionEOF(_))) => break,
                     Some(Err(error)) if !passes(&error) => return Err(cannot()(error)),
-                    Some(Err(_)) | None if heard.elapsed() > PATIENCE => {
+                    Some(Err(_)) | None if heard.elapsed() > SILENCE_TIMEOUT => {
                         let problem = format!(
                             "partition {partition} gave nothing for {} s",
-                            PATIENCE.as_secs()
+                            SILENCE_TIMEOUT.as_secs()
                         );
                         return Err(KafkaError::Topic {
                             topic: self.dead.clone(),
@@ -348,15 +348,15 @@ impl DeadLetters {
         Ok(())
     }
 
-    /// The oldest offset of a partition, and the offset behind its last letter.
+    /// The oldest offset of a partition, and the offset after its last dead letter.
     fn ends(
         &self,
         consumer: &BaseConsumer<Context>,
         partition: i32,
     ) -> Result<(i64, i64), KafkaError> {
         let action = format!("ask where partition {partition} of {} begins", self.dead);
-        client::again(PATIENCE, &Stop::new(), &action, || {
-            consumer.fetch_watermarks(&self.dead, partition, PATIENCE)
+        client::retry_request(SILENCE_TIMEOUT, &Stop::new(), &action, || {
+            consumer.fetch_watermarks(&self.dead, partition, SILENCE_TIMEOUT)
         })
     }
 
@@ -367,9 +367,12 @@ impl DeadLetters {
     ) -> Result<BTreeMap<i32, i64>, KafkaError> {
         let mut list = TopicPartitionList::new();
         list.add_partition_range(&self.dead, 0, count - 1);
-        let found = consumer
-            .committed_offsets(list, PATIENCE)
-            .map_err(KafkaError::client("ask what was sent again"))?;
+        let found =
+            consumer
+                .committed_offsets(list, SILENCE_TIMEOUT)
+                .map_err(KafkaError::client(
+                    "ask how far dead letters were sent again",
+                ))?;
         let offset =
             |e: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match e.offset() {
                 Offset::Offset(offset) => Some((e.partition(), offset)),
@@ -378,7 +381,8 @@ impl DeadLetters {
         Ok(found.elements().iter().filter_map(offset).collect())
     }
 
-    /// Records how far it went. It never goes back, and never over letters that were not looked at.
+    /// Records how far it got: never before an earlier place, and never after dead letters that
+    /// were not read.
     fn record(
         &self,
         consumer: &BaseConsumer<Context>,
@@ -386,7 +390,7 @@ impl DeadLetters {
         from: Option<DeadLetterPosition>,
         ends: BTreeMap<i32, i64>,
     ) -> Result<(), KafkaError> {
-        let cannot = || KafkaError::client("record what was sent again");
+        let cannot = || KafkaError::client("record how far dead letters were sent again");
         let mut offsets = TopicPartitionList::new();
         for (partition, end) in ends {
             let known = before.get(&partition).copied().unwrap_or(0);
@@ -408,8 +412,8 @@ impl DeadLetters {
 
     fn send(
         &self,
-        producer: &BaseProducer<Ledger>,
-        found: &FoundDeadLetter,
+        producer: &BaseProducer<RedriveDeliveries>,
+        found: &ReadDeadLetter,
     ) -> Result<(), KafkaError> {
         let place = found.place();
         let ledger = producer.context();
@@ -431,16 +435,16 @@ impl DeadLetters {
                     producer.poll(Duration::from_millis(50));
                 }
                 Err((error, _)) => {
-                    return Err(KafkaError::client(format!("send letter {place} again"))(
-                        error,
-                    ));
+                    return Err(KafkaError::client(format!(
+                        "send dead letter {place} again"
+                    ))(error));
                 }
             }
         }
     }
 }
 
-/// Errors that librdkafka recovers from by itself, as while a broker starts again.
+/// Whether librdkafka recovers from the error by itself, such as while a broker restarts.
 fn passes(error: &ClientError) -> bool {
     use RDKafkaErrorCode::{
         AllBrokersDown, BrokerTransportFailure, LeaderNotAvailable, NotLeaderForPartition,
@@ -456,28 +460,27 @@ fn passes(error: &ClientError) -> bool {
         .is_some_and(|code| codes.contains(&code))
 }
 
-/// What the broker said to each letter.
+/// The broker's answer to each dead letter.
 #[derive(Debug, Clone, Default)]
-struct Ledger(Arc<Mutex<Book>>);
+struct RedriveDeliveries(Arc<Mutex<UnconfirmedDeadLetters>>);
 
 #[derive(Debug, Default)]
-struct Book {
-    /// Letters without a good answer.
+struct UnconfirmedDeadLetters {
+    /// Dead letters that the broker has not confirmed.
     open: BTreeSet<DeadLetterPosition>,
     confirmed: u64,
-    /// The first bad answer.
+    /// The first error.
     failure: Option<(DeadLetterPosition, ClientError)>,
 }
 
-impl Ledger {
-    fn lock(&self) -> MutexGuard<'_, Book> {
+impl RedriveDeliveries {
+    fn lock(&self) -> MutexGuard<'_, UnconfirmedDeadLetters> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Book {
-    /// How far each partition is dealt with: before its first letter without a good answer, or to
-    /// its end.
+impl UnconfirmedDeadLetters {
+    /// How far each partition is done: up to its first unconfirmed dead letter, or to its end.
     fn reached(&self, mut ends: BTreeMap<i32, i64>) -> BTreeMap<i32, i64> {
         for place in &self.open {
             ends.entry(place.partition)
@@ -487,7 +490,7 @@ impl Book {
     }
 }
 
-impl ClientContext for Ledger {
+impl ClientContext for RedriveDeliveries {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
         client::log(level, fac, message);
     }
@@ -497,7 +500,7 @@ impl ClientContext for Ledger {
     }
 }
 
-impl ProducerContext for Ledger {
+impl ProducerContext for RedriveDeliveries {
     type DeliveryOpaque = Box<DeadLetterPosition>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, place: Box<DeadLetterPosition>) {
@@ -519,7 +522,7 @@ mod tests {
     use super::*;
     use rdkafka::{Timestamp, message::OwnedHeaders};
 
-    fn found(headers: &[(&str, &str)]) -> FoundDeadLetter {
+    fn found(headers: &[(&str, &str)]) -> ReadDeadLetter {
         let mut all = OwnedHeaders::new();
         for (key, value) in headers {
             all = all.insert(rdkafka::message::Header {
@@ -527,7 +530,7 @@ mod tests {
                 value: Some(*value),
             });
         }
-        FoundDeadLetter {
+        ReadDeadLetter {
             record: OwnedMessage::new(
                 None,
                 None,
@@ -541,7 +544,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_written_as_it_is_read() {
+    fn a_position_prints_as_it_parses() {
         assert_eq!(
             "3:17".parse::<DeadLetterPosition>().unwrap().to_string(),
             "3:17"
@@ -552,7 +555,7 @@ mod tests {
     }
 
     #[test]
-    fn only_whole_letters_of_the_topic_are_sent() {
+    fn only_complete_dead_letters_of_the_topic_are_sent() {
         assert_eq!(found(&[(letters::TOPIC, "t")]).obstacle("t"), None);
         assert!(
             found(&[(letters::TOPIC, "other")])
@@ -570,11 +573,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_recorded_ends_before_the_first_letter_without_a_good_answer() {
+    fn the_recorded_offset_is_before_the_first_unconfirmed_dead_letter() {
         let place = |partition, offset| DeadLetterPosition { partition, offset };
-        let book = Book {
+        let book = UnconfirmedDeadLetters {
             open: [place(0, 4), place(0, 6), place(2, 1)].into(),
-            ..Book::default()
+            ..UnconfirmedDeadLetters::default()
         };
         let reached = book.reached([(0, 9), (1, 5)].into());
         assert_eq!(reached, [(0, 4), (1, 5)].into());

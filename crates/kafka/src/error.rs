@@ -1,4 +1,4 @@
-//! What can go wrong with a broker.
+//! Errors of commands that need Kafka, and whose fault they are.
 use crate::reason;
 use mattebox_engine::{ErrorDomain, StartError, address::MASK};
 use mattebox_store::{StoreError, journal::JournalError};
@@ -6,24 +6,27 @@ use rdkafka::error::KafkaError as ClientError;
 use std::time::Duration;
 use thiserror::Error;
 
-/// Why something that needs Kafka cannot go on. Every text names the broker or topic and says what
-/// to do where something can be done.
+/// Why something that needs Kafka cannot go on. Every text names the broker or topic, and the
+/// remedy if there is one.
 #[derive(Debug, Error)]
 pub enum KafkaError {
-    /// Nobody answered in time.
-    #[error("no broker answered at {bootstrap} within {}: {problem}", humantime::format_duration(*waited))]
+    /// No broker answered in time.
+    #[error(
+        "no broker answered at {bootstrap} within {}: {problem}",
+        humantime::format_duration(*waited)
+    )]
     Unreachable {
-        /// Where.
+        /// Its address.
         bootstrap: String,
-        /// How long was waited.
+        /// How long the command waited.
         waited: Duration,
-        /// What was heard last.
+        /// The last problem.
         problem: String,
     },
-    /// The broker does not let us in.
+    /// The broker refuses the connection.
     #[error("no connection to the broker at {bootstrap}: {problem}")]
     Refused {
-        /// Where.
+        /// Its address.
         bootstrap: String,
         /// Why, and what to do.
         problem: String,
@@ -34,46 +37,46 @@ pub enum KafkaError {
         reason::words(source)
     )]
     Denied {
-        /// What was tried, as a verb.
+        /// The action that failed, as a verb.
         action: String,
-        /// What librdkafka said.
+        /// librdkafka's error.
         source: ClientError,
     },
-    /// librdkafka does not take a setting.
+    /// librdkafka rejects a setting.
     #[error("{}: check --kafka-option and the other settings of the broker", without_value(.0))]
     Settings(ClientError),
-    /// The topic is not there, or cannot be made.
+    /// The topic does not exist, cannot be created, or has the wrong settings.
     #[error("topic {topic}: {problem}")]
     Topic {
-        /// Which.
+        /// The topic.
         topic: String,
         /// What is wrong, and what to do.
         problem: String,
     },
-    /// Another process took this one's place, or the broker refuses its work for good.
+    /// Another process replaced this one, or the broker refuses the action for good.
     #[error("cannot {action}: {}", reason::words(source))]
     Client {
-        /// What was tried, as a verb.
+        /// The action that failed, as a verb.
         action: String,
-        /// What librdkafka said.
+        /// librdkafka's error.
         source: ClientError,
     },
-    /// Records are gone, and the settings say to end then.
+    /// Records are gone, and the settings ask to end then.
     #[error(
-        "{problem}. Nothing was skipped. To go on with the oldest record that is left, run the same command with \
-         --on-gap continue: mattebox worker ... --on-gap continue"
+        "{problem}. Nothing was skipped. To go on with the oldest record that is left, run the \
+         same command with --on-gap continue: mattebox worker ... --on-gap continue"
     )]
     Gap {
-        /// What is lost.
+        /// The lost records.
         problem: String,
     },
-    /// A state is gone, and the settings say to end then.
+    /// A state is gone, and the settings ask to end then.
     #[error(
-        "{problem}. Nothing was written. To go on with a matte that begins again, run the same command with \
-         --on-missing-state restart: mattebox worker ... --on-missing-state restart"
+        "{problem}. Nothing was written. To go on with a matte that begins again, run the same \
+         command with --on-missing-state restart: mattebox worker ... --on-missing-state restart"
     )]
     MissingState {
-        /// What is missing.
+        /// The missing states.
         problem: String,
     },
     /// No name can be reserved, so that no file may be written.
@@ -86,19 +89,21 @@ pub enum KafkaError {
     },
     /// The broker does not begin with transactions.
     #[error(
-        "the broker does not begin with transactions, which results in a topic need ({0}): with fewer than three \
-         brokers set transaction.state.log.replication.factor=1 and transaction.state.log.min.isr=1 on the broker, or \
-         write files (--out FOLDER), which need none"
+        "the broker does not begin with transactions, which results in a topic need ({0}): with \
+         fewer than three brokers set transaction.state.log.replication.factor=1 and \
+         transaction.state.log.min.isr=1 on the broker, or write files (--out FOLDER), which need \
+         none"
     )]
     NoTransactions(ClientError),
-    /// The network, the background or the output cannot be used, or the numbers or the live page
-    /// not be served.
+    /// The network, the background or the output cannot be used, or the metrics or the live page
+    /// cannot be served.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// Every thread that makes frames has ended after a fault.
+    /// Every thread that processes frames has ended after a fault.
     #[error(
-        "no thread is left to make frames: each ended because it could not make new tools after a fault (see the errors above); \
-         what was not committed is made again at the next start"
+        "no thread is left to process frames: each ended because it could not create a new \
+         processor after a fault (see the errors above); frames that were not committed are \
+         processed again at the next start"
     )]
     NoThreads,
     /// It was asked to stop before it had begun.
@@ -106,7 +111,7 @@ pub enum KafkaError {
     Stopped,
 }
 
-/// What librdkafka says of a property, without its value: that may be a secret.
+/// librdkafka's text about a property, without its value: that may be a secret.
 fn without_value(error: &ClientError) -> String {
     match error {
         ClientError::ClientConfig(_, description, name, value) => {
@@ -128,7 +133,7 @@ impl From<StoreError> for KafkaError {
 }
 
 impl KafkaError {
-    /// For `map_err`: says what was tried.
+    /// For `map_err`: the error names the action that failed.
     pub fn client(action: impl Into<String>) -> impl FnOnce(ClientError) -> KafkaError {
         let action = action.into();
         move |source| match reason::is_denied(&source) {

@@ -1,11 +1,11 @@
-//! Dead letters as librdkafka takes them. Their bytes are made by [`mattebox_wire::dead_letter`].
+//! Dead letters in librdkafka's types. [`mattebox_wire::dead_letter`] defines their bytes.
 pub use mattebox_wire::dead_letter::{
     CODE, LEFT_OUT, MESSAGE, OFFSET, PARTITION, TOPIC, is_ours, topic,
 };
 use mattebox_wire::{DeadLetter, dead_letter};
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders, OwnedMessage};
 
-/// A record's own headers, without those of an earlier death.
+/// A record's own headers, without the headers of an earlier dead letter.
 pub fn original(headers: Option<&OwnedHeaders>) -> OwnedHeaders {
     let of_record = plain(headers);
     let mut kept = OwnedHeaders::new();
@@ -18,8 +18,8 @@ pub fn original(headers: Option<&OwnedHeaders>) -> OwnedHeaders {
     kept
 }
 
-/// What a dead letter holds beside its record's key: the value, unless that has more than
-/// `max_value_bytes`, and the headers.
+/// The value and headers of a dead letter. The record's value is left out if it has more than
+/// `max_value_bytes`.
 pub fn value_and_headers<'a>(
     record: &'a OwnedMessage,
     reason: &DeadLetter<'_>,
@@ -31,8 +31,8 @@ pub fn value_and_headers<'a>(
     (value.filter(|_| left_out.is_none()), headers)
 }
 
-/// A record's own headers, and why it is dead. `left_out` says how many bytes its value had, where
-/// it is not kept.
+/// A record's own headers, and why it is dead. `left_out`: the size in bytes of a value that is not
+/// kept.
 fn headers(
     of_record: Option<&OwnedHeaders>,
     reason: &DeadLetter<'_>,
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers_stay_and_those_of_an_earlier_death_do_not() {
+    fn own_headers_stay_and_headers_of_an_earlier_dead_letter_go() {
         let before = OwnedHeaders::new()
             .insert(Header {
                 key: "ce_id",

@@ -1,19 +1,19 @@
-//! Kafka: what `mattebox camera`, `mattebox worker` and `mattebox dead-letters` do with a broker.
+//! Kafka: `mattebox camera`, `mattebox worker`, `mattebox view` and `mattebox dead-letters`.
 //!
 //! # Layout
 //!
-//! * [`client`]: reaching a broker, and what librdkafka says on the way.
+//! * [`client`]: connects to a broker, and logs librdkafka's messages.
 //! * [`settings`]: the checked settings of all of them.
-//! * [`topics`]: whether a topic is there, making it, and what it takes.
+//! * [`topics`]: looks topics up, creates them and reads their settings.
 //! * [`topic_id`]: the id that a broker gives a topic. The only file with `unsafe` code.
-//! * `reason`: what is wrong, read from librdkafka's words, and what to do.
+//! * `reason`: turns librdkafka's messages into a reason and a remedy.
 //! * `record`: a message as a record of the wire formats.
-//! * [`letters`]: records that cannot be frames, and where they go.
-//! * [`dead_letters`]: looking at them, and sending them again.
+//! * [`letters`]: records that cannot be frames, in librdkafka's types.
+//! * [`dead_letters`]: reads them, and sends them again.
 //! * [`camera`]: from sources to a topic of frames.
 //! * [`worker`]: from a topic of frames to files or to a topic of results.
 //! * [`watch`]: from a topic of results to the live page.
-//! * [`error`]: what can go wrong, and whose it is.
+//! * [`error`]: errors, and whose fault they are.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 pub mod camera;
 pub mod client;

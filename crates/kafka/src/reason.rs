@@ -1,4 +1,4 @@
-//! What librdkafka and the broker say is wrong, read and told in our words, with what to do.
+//! Turns messages of librdkafka and the broker into a reason and a remedy in our words.
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
 
 /// The code behind an error.
@@ -9,7 +9,7 @@ pub(crate) fn code(error: &ClientError) -> Option<RDKafkaErrorCode> {
     }
 }
 
-/// Whether an error means that the broker does not let us in, or do this: waiting does not mend it.
+/// Whether an error means that the broker refuses us or this action: waiting does not help.
 pub(crate) fn is_refusal(error: &ClientError) -> bool {
     matches!(
         code(error),
@@ -30,15 +30,15 @@ pub(crate) fn is_denied(error: &ClientError) -> bool {
     )
 }
 
-/// An error in words: the code's own, and what to do where that is known.
+/// The text of an error: its code's own text, and the remedy if one is known.
 pub(crate) fn words(error: &ClientError) -> String {
     let Some(code) = code(error) else {
         return error.to_string();
     };
     let remedy = match code {
         RDKafkaErrorCode::TopicAuthorizationFailed => {
-            "give this user Describe and Write for the topic of a camera, Describe and Read for that of \
-             a worker; docs/guide/kafka.md names all rights"
+            "give this user Describe and Write for the topic of a camera, Describe and Read \
+             for that of a worker; docs/guide/kafka.md names all rights"
         }
         RDKafkaErrorCode::GroupAuthorizationFailed => {
             "give this user the right Read for the group (--group)"
@@ -55,7 +55,7 @@ pub(crate) fn words(error: &ClientError) -> String {
              --jpeg-quality"
         }
         RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => {
-            "the topic is not there: check its name, or have it made"
+            "the topic does not exist: check its name, or have it created"
         }
         RDKafkaErrorCode::UnsupportedVersion => "the broker is too old for this",
         _ => return code.to_string(),
@@ -63,7 +63,8 @@ pub(crate) fn words(error: &ClientError) -> String {
     format!("{code}: {remedy}")
 }
 
-/// Librdkafka's words of a connection that failed, in ours where they are known.
+/// Our text for librdkafka's message about a failed connection; the message itself if it is not
+/// known.
 pub(crate) fn why(words: &str) -> String {
     match Reason::read(words) {
         Some(reason) => reason.remedy().to_owned(),
@@ -75,16 +76,16 @@ pub(crate) fn why(words: &str) -> String {
 /// Why there is no connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reason {
-    /// The broker's certificate is not one that is trusted for its name. Which of both it is shows
-    /// only another try: [`Reason::WrongName`].
+    /// The broker's certificate is not trusted, or is for another name: only another try
+    /// distinguishes [`Reason::WrongName`].
     Untrusted,
     /// The certificate is trusted, but it is for another name.
     WrongName,
-    /// TLS is spoken there, and we do not.
+    /// The broker speaks TLS, and we do not.
     TlsWanted,
     /// We speak TLS, and the broker does not.
     NoTls,
-    /// The broker wants a certificate of ours, or another one.
+    /// The broker wants a certificate from us, or another one than ours.
     CertificateWanted,
     /// The broker wants a user and a password.
     LoginWanted,
@@ -92,8 +93,8 @@ pub(crate) enum Reason {
     WrongLogin,
     /// It does not know this way to log in, or no way at all.
     Mechanism,
-    /// It ended the connection before it had answered. It may be about to start, or speak TLS.
-    HungUp,
+    /// It ended the connection before it answered. It may be starting, or speak TLS.
+    Disconnected,
     /// Its name cannot be resolved.
     NoSuchHost,
     /// No program listens there.
@@ -101,7 +102,7 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
-    /// Reads librdkafka's words.
+    /// Recognizes a message of librdkafka.
     pub(crate) fn read(words: &str) -> Option<Self> {
         let says = |text: &str| words.contains(text);
         Some(if says("certificate verify failed") {
@@ -120,7 +121,7 @@ impl Reason {
             || says("in state APIVERSION_QUERY")
             || says("in state SSL_HANDSHAKE")
         {
-            Reason::HungUp
+            Reason::Disconnected
         } else if says("Failed to resolve") {
             Reason::NoSuchHost
         } else if says("Connection refused") {
@@ -130,15 +131,15 @@ impl Reason {
         })
     }
 
-    /// Whether waiting does not mend it.
+    /// Whether waiting does not help.
     pub(crate) fn is_permanent(self) -> bool {
         !matches!(
             self,
-            Reason::HungUp | Reason::NoSuchHost | Reason::NoListener | Reason::LoginWanted
+            Reason::Disconnected | Reason::NoSuchHost | Reason::NoListener | Reason::LoginWanted
         )
     }
 
-    /// The reason in words, and what to do.
+    /// The reason and the remedy as text.
     pub(crate) fn remedy(self) -> &'static str {
         match self {
             Reason::Untrusted => {
@@ -173,7 +174,7 @@ impl Reason {
                 "it does not take this kind of login at this port: check --kafka-sasl, or leave \
                  out --kafka-username where it wants none"
             }
-            Reason::HungUp => {
+            Reason::Disconnected => {
                 "it ends the connection at once, as one does that is still starting, or that \
                  is no Kafka broker"
             }
@@ -185,8 +186,8 @@ impl Reason {
     }
 }
 
-/// Whether a connection was ended within two seconds after it stood: the broker had something
-/// against the first question.
+/// Whether the broker ended a connection within two seconds after it was established: it refused
+/// the first request.
 fn ended_soon(words: &str) -> bool {
     let after = words.rsplit_once("(after ").map(|(_, rest)| rest);
     let ms = after.and_then(|rest| rest.split_once("ms in state UP"));
@@ -199,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_denied_right_is_a_refusal_whichever_call_met_it() {
+    fn a_denied_right_is_a_refusal_in_every_call() {
         let code = RDKafkaErrorCode::TopicAuthorizationFailed;
         for error in [
             ClientError::AdminOp(code),
@@ -215,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn words_that_are_not_known_are_no_reason() {
+    fn an_unknown_message_has_no_reason() {
         assert_eq!(Reason::read(""), None);
         assert_eq!(Reason::read("1/1 brokers are down"), None);
         assert_eq!(

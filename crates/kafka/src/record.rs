@@ -26,7 +26,7 @@ pub fn with_record<M: Message, T>(
     })
 }
 
-/// What a message says of its trace.
+/// The trace context in a message's headers.
 pub fn parent<M: Message>(message: &M) -> Parent<'_> {
     let headers = message
         .headers()

@@ -221,7 +221,7 @@ pub struct WorkerSettings {
 
 /// Everything `mattebox dead-letters` needs to know.
 #[derive(Debug, Clone)]
-pub struct LettersSettings {
+pub struct DeadLetterSettings {
     /// The broker, and the topic of the frames.
     pub broker: BrokerSettings,
     /// How long to try to reach the broker.

@@ -1,11 +1,8 @@
-//! The id that a broker gives a topic: another one after the topic is deleted and made again.
+//! The id that a broker gives a topic: it changes when the topic is deleted and created again.
 //!
-//! rdkafka's safe API does not tell it, so this file calls librdkafka's `rd_kafka_DescribeTopics`
+//! rdkafka's safe API does not have it, so this file calls librdkafka's `rd_kafka_DescribeTopics`
 //! itself. Every object of librdkafka is in an `Owned`, which frees it on every way out.
-#![allow(
-    unsafe_code,
-    reason = "rdkafka has no safe call that tells the id of a topic"
-)]
+#![allow(unsafe_code, reason = "rdkafka has no safe call for the id of a topic")]
 use rdkafka::{
     ClientContext,
     bindings::{self as native, rd_kafka_resp_err_t as NativeCode},
@@ -30,7 +27,7 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Kafka's own tools write `-` and `_` where this has `+` and `/`.
 ///
 /// Brokers older than Kafka 2.8 know no ids. Theirs are all zero (`AAAAAAAAAAAAAAAAAAAAAA`), also
-/// after a topic is made again.
+/// after a topic is created again.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TopicId(String);
 
@@ -47,21 +44,20 @@ impl fmt::Display for TopicId {
     }
 }
 
-/// What the broker says of a topic's name.
+/// Whether a topic exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TopicState {
     /// There is a topic of this name.
     Known(TopicId),
-    /// There is none. Asking does not make one.
+    /// There is none. Asking does not create one.
     Missing,
 }
 
 /// Asks the broker for the ids of topics, and answers in the order asked. Blocks up to `timeout`.
 ///
-/// # Errors
-/// [`KafkaError::AdminOp`] with librdkafka's reason, such as
+/// # Errors [`KafkaError::AdminOp`] with librdkafka's reason, such as
 /// [`OperationTimedOut`](RDKafkaErrorCode::OperationTimedOut) without an answer, or with the
-/// broker's reason why it does not tell of one of the topics.
+/// broker's reason why it does not describe one of the topics.
 pub fn topic_ids<C: ClientContext>(
     client: &Client<C>,
     topics: &[&str],
@@ -104,7 +100,7 @@ fn describe<C: ClientContext>(
     topics: &[&str],
     timeout: Duration,
 ) -> Result<BTreeMap<String, TopicState>, KafkaError> {
-    // librdkafka refuses a name that stands twice.
+    // librdkafka refuses a repeated name.
     let names = BTreeSet::from_iter(topics)
         .into_iter()
         .map(|name| CString::new(*name))
@@ -181,7 +177,7 @@ fn describe<C: ClientContext>(
     }
     // SAFETY: librdkafka says that there are `count` pointers. They are a part of the event.
     let descriptions = unsafe { slice::from_raw_parts(first, count) };
-    // A topic of which the broker said nothing is null.
+    // A topic without an answer from the broker is null.
     let there = descriptions.iter().filter(|d| !d.is_null());
     // SAFETY: the description is not null, and a part of the event.
     there.map(|d| unsafe { state(*d) }).collect()
@@ -194,7 +190,7 @@ fn describe<C: ClientContext>(
 unsafe fn state(
     description: *const native::rd_kafka_TopicDescription_t,
 ) -> Result<(String, TopicState), KafkaError> {
-    // SAFETY: the caller's promise; librdkafka takes a null error for none.
+    // SAFETY: the caller's promise; librdkafka reads a null error as none.
     let (name, code, uuid) = unsafe {
         (
             native::rd_kafka_TopicDescription_name(description),
@@ -237,7 +233,7 @@ fn check(code: NativeCode) -> Result<(), KafkaError> {
     }
 }
 
-/// For what librdkafka promises not to do.
+/// The error for a broken promise of librdkafka.
 fn unexpected() -> KafkaError {
     KafkaError::AdminOp(RDKafkaErrorCode::Fail)
 }
@@ -269,7 +265,7 @@ impl<T> Owned<T> {
 
 impl<T> Drop for Owned<T> {
     fn drop(&mut self) {
-        // SAFETY: what `new` was promised.
+        // SAFETY: the promise of `new`'s caller.
         unsafe { (self.free)(self.object.as_ptr()) }
     }
 }
@@ -321,16 +317,16 @@ mod tests {
             assert_eq!((id.as_str().len(), id.to_string()), (22, id.0.clone()));
             assert_ne!(id.as_str(), "AAAAAAAAAAAAAAAAAAAAAA");
         }
-        assert_eq!(ask(&["none"]), [TopicState::Missing], "asking makes none");
+        assert_eq!(ask(&["none"]), [TopicState::Missing], "asking creates none");
         assert_eq!(ask(&["a"]), [TopicState::Known(a.clone())]);
     }
 
     #[test]
-    fn where_nobody_listens_it_ends_in_time_with_an_error() {
+    fn without_a_listener_it_ends_in_time_with_an_error() {
         let consumer = consumer("127.0.0.1:1");
         let begun = Instant::now();
         let error = topic_ids(consumer.client(), &["a"], Duration::from_millis(300))
-            .expect_err("nobody answers");
+            .expect_err("no answer");
         assert_eq!(
             error,
             KafkaError::AdminOp(RDKafkaErrorCode::OperationTimedOut)

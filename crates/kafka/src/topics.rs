@@ -1,4 +1,4 @@
-//! Whether a topic is there, making it, and what it takes.
+//! Looks topics up, creates them and reads their settings.
 use super::{
     KafkaError,
     client::{self, Context},
@@ -14,36 +14,36 @@ use rdkafka::{
 };
 use std::time::{Duration, Instant};
 
-/// How long the broker may take to make a topic, or to answer a question.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// What the reason, the key and the headers of a dead letter may take, in bytes.
-pub const LETTER_OVERHEAD: usize = 64 << 10;
+/// How long the broker may take to create a topic, or to answer a request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Room for the reason, the key and the headers of a dead letter, in bytes.
+pub const DEAD_LETTER_OVERHEAD: usize = 64 << 10;
 
-/// How long dead letters are kept in a topic that is made here.
+/// How long dead letters are kept in a topic that is created here.
 const DEAD_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// A topic that is to be there.
+/// A topic that has to exist.
 #[derive(Debug, Clone)]
 pub struct Wanted<'a> {
     /// Its name.
     pub name: &'a str,
-    /// Its partitions, if it has to be made.
+    /// Its partitions, if it has to be created.
     pub partitions: i32,
     /// Copies of each.
     pub replication_factor: i32,
-    /// Its settings, if it has to be made.
+    /// Its settings, if it has to be created.
     pub config: Vec<(&'a str, String)>,
 }
 
-/// How many partitions a topic has; `None` if it is not there. Asking does not make one, also not
-/// on a broker that makes topics by itself.
+/// How many partitions a topic has; `None` if it does not exist. Asking does not create it, even on
+/// a broker that creates topics by itself.
 pub fn partitions(admin: &AdminClient<Context>, topic: &str) -> Result<Option<i32>, KafkaError> {
-    let state = topic_id(admin.inner(), topic, PATIENCE)
+    let state = topic_id(admin.inner(), topic, REQUEST_TIMEOUT)
         .map_err(KafkaError::client(format!("ask for topic {topic}")))?;
     if state == TopicState::Missing {
         return Ok(None);
     }
-    let metadata = client::metadata(admin, Some(topic), PATIENCE)
+    let metadata = client::metadata(admin, Some(topic), REQUEST_TIMEOUT)
         .map_err(KafkaError::client(format!("ask for topic {topic}")))?;
     let found = metadata.topics().iter().find(|t| t.name() == topic);
     if let Some(code) = found.and_then(|t| t.error()) {
@@ -58,10 +58,10 @@ pub fn partitions(admin: &AdminClient<Context>, topic: &str) -> Result<Option<i3
         .filter(|n| *n > 0))
 }
 
-/// How many copies a topic's partitions have. An error if it is not there.
+/// How many copies a topic's partitions have. An error if it does not exist.
 pub fn replication_factor(admin: &AdminClient<Context>, topic: &str) -> Result<i32, KafkaError> {
     let cannot = || KafkaError::client(format!("ask for topic {topic}"));
-    let metadata = client::metadata(admin, Some(topic), PATIENCE).map_err(cannot())?;
+    let metadata = client::metadata(admin, Some(topic), REQUEST_TIMEOUT).map_err(cannot())?;
     let first = metadata
         .topics()
         .iter()
@@ -75,12 +75,12 @@ pub fn replication_factor(admin: &AdminClient<Context>, topic: &str) -> Result<i
     }
 }
 
-/// Makes the topic of a topic's dead letters if it is not there, and returns the largest value that
-/// it takes, in bytes.
+/// Creates the topic of a topic's dead letters if it is missing, and returns the largest value that
+/// it accepts, in bytes.
 pub fn ensure_dead(admin: &AdminClient<Context>, frames: &str) -> Result<usize, KafkaError> {
     let name = letters::topic(frames);
-    // What the frames' topic took must fit, with the reason in front.
-    let max = max_message_bytes(admin, frames)? + LETTER_OVERHEAD;
+    // Every record of the frames' topic must fit, with the reason added.
+    let max = max_message_bytes(admin, frames)? + DEAD_LETTER_OVERHEAD;
     let config = vec![
         ("max.message.bytes", max.to_string()),
         // Dead letters hold pictures of rooms.
@@ -95,10 +95,10 @@ pub fn ensure_dead(admin: &AdminClient<Context>, frames: &str) -> Result<usize, 
             config,
         },
     )?;
-    Ok(max_message_bytes(admin, &name)?.saturating_sub(LETTER_OVERHEAD))
+    Ok(max_message_bytes(admin, &name)?.saturating_sub(DEAD_LETTER_OVERHEAD))
 }
 
-/// Makes a topic if it is not there, and returns how many partitions it has.
+/// Creates a topic if it is missing, and returns how many partitions it has.
 pub fn ensure(admin: &AdminClient<Context>, wanted: &Wanted<'_>) -> Result<i32, KafkaError> {
     let topic = wanted.name;
     if let Some(there) = partitions(admin, topic)? {
@@ -112,7 +112,7 @@ pub fn ensure(admin: &AdminClient<Context>, wanted: &Wanted<'_>) -> Result<i32, 
     for (name, value) in &wanted.config {
         new = new.set(name, value);
     }
-    let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
+    let options = AdminOptions::new().operation_timeout(Some(REQUEST_TIMEOUT));
     let made = client::wait(admin.create_topics([&new], &options))
         .map_err(KafkaError::client(format!("make topic {topic}")))?;
     match made.into_iter().next() {
@@ -136,12 +136,12 @@ pub fn ensure(admin: &AdminClient<Context>, wanted: &Wanted<'_>) -> Result<i32, 
             });
         }
     }
-    // It is made before every broker knows of it.
+    // It is created before every broker knows of it.
     let begun = Instant::now();
     loop {
         match partitions(admin, topic)? {
             Some(there) => return Ok(there),
-            None if begun.elapsed() > PATIENCE => {
+            None if begun.elapsed() > REQUEST_TIMEOUT => {
                 let problem = "it was made but does not appear: try again".to_owned();
                 return Err(KafkaError::Topic {
                     topic: topic.to_owned(),
@@ -153,8 +153,8 @@ pub fn ensure(admin: &AdminClient<Context>, wanted: &Wanted<'_>) -> Result<i32, 
     }
 }
 
-/// Gives a topic that somebody else has made the settings that it has to have. An error: they
-/// cannot be set; `why` says what they are for.
+/// Sets required settings of an existing topic. The error if they cannot be set contains `why` they
+/// are needed.
 pub fn require(
     admin: &AdminClient<Context>,
     wanted: &Wanted<'_>,
@@ -177,13 +177,13 @@ pub fn require(
     if differing()?.is_none() {
         return Ok(());
     }
-    // A broker may have made it by itself, with its own defaults.
+    // A broker may have created it by itself, with its own defaults.
     let change = AlterConfig::new(ResourceSpecifier::Topic(topic));
     let change = wanted
         .config
         .iter()
         .fold(change, |change, (name, value)| change.set(name, value));
-    let options = AdminOptions::new().request_timeout(Some(PATIENCE));
+    let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT));
     let changed = client::wait(admin.alter_configs([&change], &options));
     tracing::info!(topic, "settings of the topic changed: {why}");
     match differing()? {
@@ -201,10 +201,10 @@ pub fn require(
     }
 }
 
-/// Adds partitions to a topic until it has so many.
+/// Adds partitions to a topic until it has `partitions`.
 pub fn grow(admin: &AdminClient<Context>, topic: &str, partitions: i32) -> Result<(), KafkaError> {
     let total = usize::try_from(partitions).unwrap_or(0);
-    let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
+    let options = AdminOptions::new().operation_timeout(Some(REQUEST_TIMEOUT));
     let wanted = NewPartitions::new(topic, total);
     let grown = client::wait(admin.create_partitions([&wanted], &options)).map_err(
         KafkaError::client(format!("add partitions to topic {topic}")),
@@ -220,7 +220,7 @@ pub fn grow(admin: &AdminClient<Context>, topic: &str, partitions: i32) -> Resul
     tracing::info!(topic, partitions, "partitions added");
     let begun = Instant::now();
     while self::partitions(admin, topic)?.is_none_or(|there| there < partitions) {
-        if begun.elapsed() > PATIENCE {
+        if begun.elapsed() > REQUEST_TIMEOUT {
             let problem = "its new partitions do not appear: try again".to_owned();
             let topic = topic.to_owned();
             return Err(KafkaError::Topic { topic, problem });
@@ -230,15 +230,15 @@ pub fn grow(admin: &AdminClient<Context>, topic: &str, partitions: i32) -> Resul
     Ok(())
 }
 
-/// A setting of a topic as the broker has it; `None` where it has none or may not tell us. An
-/// error: it did not answer.
+/// A topic's setting at the broker; `None` if it has none or may not be read. An error: the broker
+/// did not answer.
 pub fn setting(
     admin: &AdminClient<Context>,
     topic: &str,
     name: &str,
 ) -> Result<Option<String>, KafkaError> {
     let cannot = || KafkaError::client(format!("ask for the settings of topic {topic}"));
-    let options = AdminOptions::new().request_timeout(Some(PATIENCE));
+    let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT));
     let topics = [&ResourceSpecifier::Topic(topic)];
     let described = match client::wait(admin.describe_configs(topics, &options)) {
         Ok(described) => described,
@@ -256,7 +256,7 @@ pub fn setting(
     }
 }
 
-/// Whether a broker that gives this answer may give another one a moment later.
+/// Whether the broker's answer may change a moment later.
 fn is_passing(code: RDKafkaErrorCode) -> bool {
     matches!(
         code,
@@ -270,8 +270,8 @@ fn is_passing(code: RDKafkaErrorCode) -> bool {
     )
 }
 
-/// The largest batch of records that a topic takes, in bytes; Kafka's default where the broker does
-/// not tell us.
+/// The largest batch of records that a topic accepts, in bytes; Kafka's default if the broker does
+/// not report it.
 pub fn max_message_bytes(admin: &AdminClient<Context>, topic: &str) -> Result<usize, KafkaError> {
     let setting = setting(admin, topic, "max.message.bytes")?;
     Ok(setting

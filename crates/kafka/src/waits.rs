@@ -1,7 +1,7 @@
-//! What a process waits for before it can begin.
+//! The reason why a process has not begun yet.
 use std::sync::{Mutex, PoisonError};
 
-/// A sentence about what a process waits for, for those who ask why it is not ready.
+/// A sentence for `/readyz` about the reason of a wait.
 #[derive(Debug, Default)]
 pub struct Waits(Mutex<String>);
 
@@ -10,7 +10,7 @@ impl Waits {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = what;
     }
 
-    /// What it waits for.
+    /// The sentence.
     pub fn what(&self) -> String {
         let what = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match what.is_empty() {

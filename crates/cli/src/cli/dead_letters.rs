@@ -12,7 +12,7 @@ use indicatif::MultiProgress;
 use mattebox_core::frame::CameraId;
 use mattebox_kafka::{
     KafkaError,
-    dead_letters::{DeadLetterPosition, DeadLetters, FoundDeadLetter, RetryPlan},
+    dead_letters::{DeadLetterPosition, DeadLetters, ReadDeadLetter, RetryPlan},
     letters,
 };
 use mattebox_store::pending::write_file;
@@ -64,7 +64,7 @@ struct DeadLetterFilter {
 }
 
 impl DeadLetterFilter {
-    fn takes(&self, found: &FoundDeadLetter) -> bool {
+    fn takes(&self, found: &ReadDeadLetter) -> bool {
         self.code
             .as_ref()
             .is_none_or(|code| found.header(letters::CODE) == *code)
@@ -215,7 +215,7 @@ struct DeadLetterRow {
 }
 
 impl DeadLetterRow {
-    fn new(found: &FoundDeadLetter) -> Self {
+    fn new(found: &ReadDeadLetter) -> Self {
         DeadLetterRow {
             place: found.place(),
             time_ms: found.record.timestamp().to_millis(),
@@ -369,9 +369,9 @@ fn show(dead: &DeadLetters, args: &ShowArgs) -> anyhow::Result<Exit> {
 }
 
 fn redrive(dead: &DeadLetters, args: &RedriveArgs) -> anyhow::Result<Exit> {
-    let takes = |found: &FoundDeadLetter| args.choice.takes(found);
+    let takes = |found: &ReadDeadLetter| args.choice.takes(found);
     let all = args.choice.code.is_none() && args.choice.camera.is_none();
-    let wanted: Option<&dyn Fn(&FoundDeadLetter) -> bool> = if all { None } else { Some(&takes) };
+    let wanted: Option<&dyn Fn(&ReadDeadLetter) -> bool> = if all { None } else { Some(&takes) };
     let done = dead.redrive(&RetryPlan {
         wanted,
         from: args.from,

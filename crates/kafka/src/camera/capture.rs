@@ -1,4 +1,4 @@
-//! One camera's thread: its source, the pace, the encoder, its ring.
+//! One camera's thread: its source, the pace, the encoder, its queue.
 use super::{
     counters::CaptureCounters,
     encoded::Encoded,
@@ -36,44 +36,44 @@ use std::{
 };
 
 /// The first wait before a source that failed is opened again; each further one is twice as long,
-/// until pictures flow again.
+/// until pictures come again.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// The longest wait.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+const MAX_WAIT: Duration = Duration::from_secs(30);
 
-/// A late frame weighs as much as so many that are not: for a while, one of twenty is too many.
+/// A late frame weighs as much as this many frames in time: one late frame of twenty is too many.
 const LATE_WEIGHT: u64 = 20;
-/// The weight of late frames at which it is said that a source does not keep up.
-const MANY_LATE: u64 = 10 * LATE_WEIGHT;
+/// The weight of late frames at which a warning says that a source does not keep up.
+const LATE_WARNING: u64 = 10 * LATE_WEIGHT;
 
 /// One camera of the process.
 pub(super) struct Capture<'a> {
     shared: &'a PublisherContext,
     index: usize,
     settings: &'a CameraSettings,
-    what: &'a CameraSource,
+    source: &'a CameraSource,
     options: SourceOptions,
     stop: &'a Stop,
     encoder: JpegEncoder,
     decoder: Decoder,
-    /// Motion JPEG goes as it is where it fits.
+    /// Motion JPEG is published without decoding it where possible.
     passthrough: bool,
-    /// Its source gives pictures as they happen.
+    /// Its source is live.
     live: bool,
-    /// What was said of its pictures, so that it is said once.
-    said: HashSet<String>,
-    /// Frames that its ring was given.
+    /// Problems of its pictures that were logged: each is logged once.
+    logged: HashSet<String>,
+    /// Frames that went into its queue.
     frames: u64,
-    /// Grows with each late frame, and shrinks with each other one.
+    /// Grows with each late frame, and shrinks with each frame in time.
     late: u64,
     last: Timestamp,
 }
 
-/// How a source came to its end.
+/// How reading a source ended.
 enum End {
-    /// There is nothing more, or nothing more is wanted.
+    /// The source has no more pictures, or no more are wanted.
     Done,
-    /// It failed, after so many pictures.
+    /// It failed, after this number of pictures.
     Failed(SourceError, u64),
 }
 
@@ -82,18 +82,18 @@ struct CapturedFrame {
     jpeg: Vec<u8>,
     width: u32,
     height: u32,
-    /// Its bytes are those of the source.
+    /// Its bytes are the source's own.
     is_passed_through: bool,
 }
 
 /// Why a picture is not published.
 enum Refused {
-    /// It cannot be read; the others can.
+    /// This picture cannot be read.
     Picture {
         reason: &'static str,
         problem: String,
     },
-    /// None of this source can pass through.
+    /// No picture of this source can be published without decoding it.
     Passthrough(String),
 }
 
@@ -117,26 +117,26 @@ impl<'a> Capture<'a> {
             shared,
             index,
             settings,
-            what: &settings.cameras[index],
+            source: &settings.cameras[index],
             options,
             stop,
             encoder,
             decoder: Decoder::default(),
             passthrough: settings.passthrough,
             live: false,
-            said: HashSet::new(),
+            logged: HashSet::new(),
             frames: 0,
             late: 0,
             last: Timestamp(i64::MIN),
         }
     }
 
-    /// Captures to the end. Whatever happens to this camera, its queue ends and the others go on.
+    /// Captures to the end. Even after a panic the camera's queue ends and the other cameras go on.
     pub(super) fn run(mut self) {
         let shared = self.shared;
         let index = self.index;
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.capture())) {
-            let message = format!("camera {}: {}", self.what.camera, words(&*panic));
+            let message = format!("camera {}: {}", self.source.camera, words(&*panic));
             self.fail(CameraFailure {
                 message,
                 domain: ErrorDomain::Work,
@@ -171,15 +171,15 @@ impl<'a> Capture<'a> {
             if self.stop.wait(wait) {
                 return;
             }
-            wait = (wait * 2).min(LONGEST_WAIT);
+            wait = (wait * 2).min(MAX_WAIT);
         }
     }
 
-    /// A live source is kept, and among several cameras every one that has no end: the others go
-    /// on, and nobody looks after the process. What could never work is not tried again.
+    /// Whether a failed source is opened again: if it is live, or endless and one of several
+    /// cameras. A usage error before the first picture is final.
     fn is_tried_again(&self, error: &SourceError) -> bool {
         let endless = self.options.repeat
-            || matches!(self.what.spec, SourceSpec::Url(_) | SourceSpec::Device(_));
+            || matches!(self.source.spec, SourceSpec::Url(_) | SourceSpec::Device(_));
         let never_worked = self.counters().frames.counts().read == 0;
         (self.live || (self.settings.cameras.len() > 1 && endless))
             && !(error.is_usage() && never_worked)
@@ -187,7 +187,7 @@ impl<'a> Capture<'a> {
 
     /// Opens the source and reads it to its end.
     fn read(&mut self) -> End {
-        let source = match source::open(&self.what.spec, &self.options, self.stop) {
+        let source = match source::open(&self.source.spec, &self.options, self.stop) {
             Ok(source) => source,
             Err(error) => return End::Failed(error, 0),
         };
@@ -207,10 +207,10 @@ impl<'a> Capture<'a> {
         }
     }
 
-    /// Reads a source whose JPEG pictures are published as they are, where they can be: what no
-    /// decoder would wonder at. The others are decoded and encoded.
+    /// Reads a source whose regular JPEG pictures are published without decoding them. The others
+    /// are decoded and encoded.
     fn pass_on(&mut self, info: SourceInfo, size: (u32, u32)) -> End {
-        let source = match source::open_jpegs(&self.what.spec, &self.options, self.stop) {
+        let source = match source::open_jpegs(&self.source.spec, &self.options, self.stop) {
             Ok(source) => source,
             Err(error) => return End::Failed(error, 0),
         };
@@ -221,7 +221,7 @@ impl<'a> Capture<'a> {
         };
         let mut is_first = true;
         let end = self.follow(source, info, rate, |capture, jpeg: &Jpeg| {
-            // As in interlaced video, where two pictures are one: FFmpeg's own rule.
+            // As in interlaced video, where two pictures form one: FFmpeg's own rule.
             let has_size = jpeg.width > 0 && jpeg.height > 0;
             if has_size
                 && std::mem::take(&mut is_first)
@@ -260,7 +260,10 @@ impl<'a> Capture<'a> {
             End::Failed(error, pictures)
                 if !self.stop.is_stopped() && (pictures == 0 || self.is_tried_again(&error)) =>
             {
-                tracing::warn!(camera = %self.what.camera, "{error}: its pictures cannot pass through, they are decoded from here on");
+                tracing::warn!(
+                    camera = %self.source.camera,
+                    "{error}: its pictures are decoded from here on"
+                );
                 self.passthrough = false;
                 self.read()
             }
@@ -285,8 +288,8 @@ impl<'a> Capture<'a> {
         })
     }
 
-    /// Decodes what can be decoded of a picture that cannot be published as it is, and encodes
-    /// that. Of one that is cut off it is what is there, as where FFmpeg decodes.
+    /// Decodes a picture that cannot be published without that, and encodes it. Of a picture that
+    /// is cut off it decodes the part that exists, as FFmpeg does.
     fn encode_again(
         &mut self,
         jpeg: &Jpeg,
@@ -301,9 +304,12 @@ impl<'a> Capture<'a> {
             .decode_part_into(&jpeg.bytes, &self.options.limits, &mut picture)
             .map_err(|error| refuse(error.to_string(), picture_code(&error)))?;
         if let Some(oddity) = oddity
-            && self.said.insert(oddity.to_string())
+            && self.logged.insert(oddity.to_string())
         {
-            tracing::warn!(camera = %self.what.camera, "a JPEG picture is not as it should be: {oddity}; such pictures are decoded and encoded again");
+            tracing::warn!(
+                camera = %self.source.camera,
+                "an irregular JPEG picture: {oddity}; such pictures are decoded and encoded again"
+            );
         }
         match self.options.max_width {
             Some(width) if picture.width() > width => self.encode(&source::narrow(&picture, width)),
@@ -311,7 +317,7 @@ impl<'a> Capture<'a> {
         }
     }
 
-    /// Counts a picture that cannot be published, and says why, once for each reason.
+    /// Counts a picture that cannot be published, and logs each reason once.
     fn refuse(&mut self, reason: &'static str, problem: &str, span: Option<&Span>) {
         self.shared
             .lost(self.index, &format!("not readable ({reason})"));
@@ -320,7 +326,7 @@ impl<'a> Capture<'a> {
             span,
             reason,
             problem,
-            is_first: self.said.insert(reason.to_owned()),
+            is_first: self.logged.insert(reason.to_owned()),
         }
         .emit();
     }
@@ -363,7 +369,7 @@ impl<'a> Capture<'a> {
                     let problem = "there is no picture in it".to_owned();
                     return End::Failed(
                         SourceError::Usage {
-                            name: self.what.spec.to_string(),
+                            name: self.source.spec.to_string(),
                             problem,
                         },
                         0,
@@ -406,7 +412,7 @@ impl<'a> Capture<'a> {
                     (now(), Instant::now())
                 };
                 let span = self.shared.tracer.begin("capture", moment);
-                span.of_camera(&self.what.camera);
+                span.of_camera(&self.source.camera);
                 match span.time("encode", || take(self, &picture.picture)) {
                     Ok(taken) => {
                         self.count_read();
@@ -415,10 +421,10 @@ impl<'a> Capture<'a> {
                         }
                     }
                     Err(Refused::Passthrough(problem)) => {
-                        // The picture is read again when the source is.
+                        // The picture is read again when the source is opened again.
                         return End::Failed(
                             SourceError::Failed {
-                                name: self.what.spec.to_string(),
+                                name: self.source.spec.to_string(),
                                 frames: pictures,
                                 problem,
                             },
@@ -449,10 +455,10 @@ impl<'a> Capture<'a> {
             Some(Due::Late(_)) => {
                 self.late += LATE_WEIGHT;
                 // Single late frames are only counted.
-                let is_told = self.late >= MANY_LATE && self.said.insert("late".to_owned());
+                let is_logged = self.late >= LATE_WARNING && self.logged.insert("late".to_owned());
                 FrameLate {
                     counters: self.counters(),
-                    is_told,
+                    is_logged,
                 }
                 .emit();
                 return true;
@@ -465,7 +471,7 @@ impl<'a> Capture<'a> {
         wait.is_zero() || !self.stop.wait(wait)
     }
 
-    /// Puts a frame into the queue of its camera. False if nothing more is wanted.
+    /// Puts a frame into the queue of its camera. False if no more frames are wanted.
     fn give(&mut self, taken: CapturedFrame, time: Timestamp, moment: Instant, span: Span) -> bool {
         let CapturedFrame {
             jpeg,
@@ -515,8 +521,8 @@ impl<'a> Capture<'a> {
         self.options.status.set(Condition::Failed {
             why: failure.message.clone(),
         });
-        let camera = &self.what.camera;
-        // Why the only camera failed is said at the end.
+        let camera = &self.source.camera;
+        // The failure of the only camera is logged at the end.
         match self.shared.cameras.len() {
             1 => tracing::debug!(%camera, "{}", failure.message),
             _ => tracing::error!(%camera, "{}", failure.message),
@@ -532,14 +538,14 @@ fn now() -> Timestamp {
     Timestamp(i64::try_from(micros).unwrap_or(i64::MAX))
 }
 
-/// What a panic said.
+/// The message of a panic.
 fn words(panic: &(dyn Any + Send)) -> String {
-    let said = panic
+    let message = panic
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())
         .or_else(|| panic.downcast_ref::<String>().cloned());
     format!(
-        "a mistake in this program ended it: {}",
-        said.unwrap_or_else(|| "it said nothing".to_owned())
+        "a fault of mattebox ended it, please report it: {}",
+        message.unwrap_or_else(|| "no message".to_owned())
     )
 }

@@ -20,7 +20,7 @@ use std::{
 pub struct CaptureCounters {
     /// Counts of its frames.
     pub frames: Arc<FrameCounters>,
-    /// Frames that were published without decoding them.
+    /// Frames that were published without being decoded.
     pub(super) passed_through: AtomicU64,
     /// Frames that came more than an interval after their time, and were published.
     pub(super) late: AtomicU64,
@@ -35,7 +35,7 @@ pub struct CaptureCounters {
     /// The first and the last frame number that the broker has acknowledged.
     numbers: Mutex<Option<(u64, u64)>>,
     failure: Mutex<Option<CameraFailure>>,
-    /// Whether a warning about the size of its frames was given.
+    /// Whether a warning about the size of its frames was logged.
     pub(super) warned_of_size: AtomicBool,
     /// The last refusal that was logged, so that it is logged once.
     pub(super) refusal: Mutex<Option<String>>,

@@ -1,4 +1,4 @@
-//! What the broker answers: each frame that it has, and each that it refuses.
+//! Counts the frames that the broker has acknowledged, and the frames that it refused.
 use super::{events::FramePublished, shared::PublisherContext};
 use crate::{
     client::{self, LastFailure},
@@ -22,20 +22,20 @@ use std::{
     time::Instant,
 };
 
-/// A frame that the client has.
+/// A frame in librdkafka's queue.
 #[derive(Debug)]
 pub(super) struct Sent {
     pub(super) camera: usize,
     pub(super) number: u64,
     pub(super) taken: Instant,
-    /// Its bytes are those of the source.
+    /// Its bytes are the source's own.
     pub(super) is_passed_through: bool,
-    /// Its whole way, and the last part of it.
+    /// The spans of the frame and of its sending.
     pub(super) whole: Span,
     pub(super) span: Span,
 }
 
-/// Counts what the client reports, on the client's own thread.
+/// Counts librdkafka's reports, on librdkafka's thread.
 pub(super) struct PublishDeliveries {
     pub(super) shared: Arc<PublisherContext>,
     pub(super) failure: LastFailure,
@@ -100,7 +100,7 @@ impl ProducerContext<NoCustomPartitioner> for PublishDeliveries {
 }
 
 impl PublisherContext {
-    /// Counts a frame that is not published, and says why, if that is news.
+    /// Counts a frame that is not published, and logs a new reason.
     pub(super) fn refused(&self, camera: usize, span: &Span, error: &ClientError) {
         let known = &self.cameras[camera];
         let code = error.rdkafka_error_code();
@@ -134,21 +134,21 @@ impl PublisherContext {
             self.is_topic_gone.store(true, Relaxed);
         }
         if is_gone || reason::is_denied(error) {
-            // No camera's frames arrive there.
+            // No camera's frames arrive in the topic.
             return self.troubles.note(Cause::Topic, &what);
         }
-        let mut said = known
+        let mut logged = known
             .counters
             .refusal
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if said.as_ref() != Some(&what) {
+        if logged.as_ref() != Some(&what) {
             tracing::error!(camera = %known.camera, "{what}");
-            *said = Some(what);
+            *logged = Some(what);
         }
     }
 
-    /// A frame of a camera came to nothing. `why` completes "each of the last frames is ...".
+    /// A frame of a camera is lost. `why` completes "each of the last frames is ...".
     pub(super) fn lost(&self, camera: usize, why: &str) {
         let known = &self.cameras[camera];
         let streak = &known.counters.streak;

@@ -3,17 +3,17 @@ use mattebox_core::{frame::Timestamp, matte::MatteState};
 use mattebox_engine::{queues::QueuedFrame, trace::Span};
 use std::time::Instant;
 
-/// A frame as it will be published, without its number.
+/// An encoded frame, without its number.
 #[derive(Debug)]
 pub(super) struct Encoded {
     pub(super) jpeg: Vec<u8>,
     pub(super) width: u32,
     pub(super) height: u32,
-    /// When it was taken.
+    /// When it was captured.
     pub(super) time: Timestamp,
-    /// The same by the clock that is never set: its latency begins here.
+    /// The same time by the monotonic clock: its latency begins here.
     pub(super) taken: Instant,
-    /// Its bytes are those of the source.
+    /// Its bytes are the source's own.
     pub(super) is_passed_through: bool,
     /// Its trace.
     pub(super) span: Span,
@@ -22,7 +22,7 @@ pub(super) struct Encoded {
 impl QueuedFrame for Encoded {
     type State = MatteState;
 
-    /// Frames are published as they are: none depends on another.
+    /// No frame depends on another.
     fn needs_state(&self) -> bool {
         false
     }

@@ -1,4 +1,4 @@
-//! Things that happen to a camera and are counted: docs/design/events.md.
+//! Events of a camera that are counted: docs/design/events.md.
 use super::counters::{CaptureCounters, lock};
 use mattebox_engine::{
     events::{Event, FrameFailed, FrameWritten},
@@ -18,7 +18,7 @@ pub(super) struct FramePublished<'a> {
     pub(super) bytes: usize,
     /// When it was captured.
     pub(super) captured: Instant,
-    /// It was published without decoding it.
+    /// It was published without being decoded.
     pub(super) is_passed_through: bool,
 }
 
@@ -42,10 +42,10 @@ impl Event for FramePublished<'_> {
 pub(super) struct FrameUnreadable<'a> {
     pub(super) counters: &'a CaptureCounters,
     pub(super) span: Option<&'a Span>,
-    /// The code of a dead letter for the same reason.
+    /// The code that a dead letter has for the same reason.
     pub(super) reason: &'static str,
     pub(super) problem: &'a str,
-    /// It is the first of the camera for this reason.
+    /// It is the camera's first for this reason.
     pub(super) is_first: bool,
 }
 
@@ -74,14 +74,14 @@ impl Event for FrameUnreadable<'_> {
 /// A frame came more than an interval after its time. It is published all the same.
 pub(super) struct FrameLate<'a> {
     pub(super) counters: &'a CaptureCounters,
-    /// So many are late that the source or this machine does not keep up, which is said once.
-    pub(super) is_told: bool,
+    /// Too many are late: the source or this machine does not keep up. This is logged once.
+    pub(super) is_logged: bool,
 }
 
 impl Event for FrameLate<'_> {
     fn emit(self) {
         self.counters.late.fetch_add(1, Relaxed);
-        if self.is_told {
+        if self.is_logged {
             tracing::warn!(
                 camera = %self.counters.frames.camera,
                 "its frames come more slowly than --fps: the source, or this machine, gives no \

@@ -1,26 +1,26 @@
 //! From sources to a topic of frames: `mattebox camera`.
 //!
-//! ```text
-//! source ─► pace ─► JPEG ─► queue (one thread per camera) ─► publisher (one for all) ─► librdkafka ─► broker ─► deliveries
+//! ```text source ─► pace ─► JPEG ─► queue (one thread per camera) ─► publisher (one for all) ─►
+//! librdkafka ─► broker ─► deliveries
 //! ```
 //!
 //! # Layout
 //!
-//! In the order of a frame's way:
+//! In the order in which a frame passes them:
 //!
-//! * [`capture`]: one camera's thread. It never waits for the broker, and its errors are its own.
-//! * [`pace`]: when a frame is due; [`rate`]: how many frames a picture becomes that passes through
-//!   as it is.
+//! * [`capture`]: one camera's thread. It never waits for the broker, and its errors end no other
+//!   camera.
+//! * [`pace`]: when a frame is due; [`rate`]: how often a picture is published that is not decoded.
 //! * [`encoded`]: a frame in the queue of its camera. A full queue of a live camera loses its
 //!   oldest.
-//! * [`publisher`]: hands them to the client, in turn; [`record`]: what a frame looks like in the
-//!   topic.
-//! * [`deliveries`]: what the broker answers.
+//! * [`publisher`]: passes frames to librdkafka, each camera in its turn; [`record`]: a frame as a
+//!   record.
+//! * [`deliveries`]: the broker's answers.
 //!
-//! Around it:
+//! Beside them:
 //!
 //! * [`resume`]: the number that a camera goes on with after a restart.
-//! * [`sizes`]: whether the topic takes frames of this size.
+//! * [`sizes`]: whether the topic accepts frames of this size.
 //! * [`events`]: things that are counted, in [`counters`]; [`metrics`]: how Prometheus reads them;
 //!   [`report`]: the summary at the end.
 //! * [`shared`]: what the threads share.
@@ -70,14 +70,14 @@ use std::{
     time::Instant,
 };
 
-/// Frames of one camera that the client has at a time, where newer frames take the place of older
-/// ones: few, because what the client has stays. Enough for 10 frames per second and a broker that
-/// takes most of a second.
-const FEW: usize = 8;
-/// The same where nothing is dropped.
-const MANY: usize = 128;
+/// Maximum number of one live camera's frames in librdkafka's queue: few, because newer frames
+/// cannot replace them there. Enough for 10 frames per second and a broker that takes most of a
+/// second.
+const MAX_IN_FLIGHT_LIVE: usize = 8;
+/// The same for sources of which no frame is dropped.
+const MAX_IN_FLIGHT: usize = 128;
 
-/// Cameras that are ready to begin: the broker answers and the topic is there.
+/// Cameras that are ready to begin: the broker answers and the topic exists.
 pub struct Camera {
     settings: CameraSettings,
     stop: Stop,
@@ -89,7 +89,7 @@ pub struct Camera {
 }
 
 impl Camera {
-    /// Waits for the broker, and makes the topic if it is not there. `stop` ends the capture,
+    /// Waits for the broker, and creates the topic if it is missing. `stop` ends the capture,
     /// `abort` everything.
     pub fn new(settings: CameraSettings, stop: Stop, abort: Stop) -> Result<Self, KafkaError> {
         let tracer = Tracer::open(settings.trace.as_ref(), "camera").map_err(StartError::Trace)?;
@@ -102,7 +102,11 @@ impl Camera {
             })?;
         let queue = QueueSettings {
             waiting: settings.buffer_frames,
-            in_flight: if settings.source.realtime { FEW } else { MANY },
+            in_flight: if settings.source.realtime {
+                MAX_IN_FLIGHT_LIVE
+            } else {
+                MAX_IN_FLIGHT
+            },
             when_full: if settings.source.realtime {
                 WhenFull::DropOldest
             } else {
@@ -153,7 +157,7 @@ impl Camera {
         metrics::monitor(&self.shared)
     }
 
-    /// Runs until every source has ended or it was stopped, and what was captured is published.
+    /// Runs until every source has ended or it was stopped, and the captured frames are published.
     pub fn run(self) -> Result<PublishReport, KafkaError> {
         let Camera {
             settings,
@@ -167,7 +171,11 @@ impl Camera {
         let names: Vec<_> = settings.cameras.iter().map(|c| c.camera.clone()).collect();
         let next = resume::next_numbers(&settings.broker, partitions, &names, &stop)?;
         for (camera, next) in names.iter().zip(&next).filter(|(_, next)| **next > 0) {
-            tracing::info!(%camera, frame = next, "the camera goes on after the last frame of it in the topic");
+            tracing::info!(
+                %camera,
+                frame = next,
+                "the camera goes on after its last frame in the topic"
+            );
         }
         let publisher = Publisher::new(&settings, shared.clone(), sizes, next, admin)?;
         let cpu = || stages::process_cpu() + stages::children_cpu();
@@ -205,7 +213,7 @@ impl Camera {
     }
 }
 
-/// When `stop` is asked for, no more frames are taken; at an abort, those that wait are dropped.
+/// After `stop` no more frames are queued; after `abort` the waiting frames are dropped.
 fn end_at(stop: &Stop, abort: &Stop, shared: &Arc<PublisherContext>) {
     let at_stop = shared.clone();
     stop.on_stop(move || at_stop.queues.end_all());

@@ -1,10 +1,10 @@
-//! When a frame of a source that has no time of its own is due: the steady clock of `--fps`.
+//! The steady clock of `--fps`: when a frame is due whose source has no time.
 use std::time::{Duration, Instant};
 
-/// Ticks of a camera. The n-th is n intervals after the first, however long anything before took:
-/// nothing adds up. A frame that comes more than an interval after its tick is published at once,
-/// and the ticks begin again with it: a source or a machine that cannot keep up publishes what it
-/// has, and one that was held up for a moment does not chase its clock.
+/// Ticks of a camera. The n-th is n intervals after the first, so that delays do not add up. A
+/// frame that comes more than an interval after its tick is published at once, and the ticks begin
+/// again with it: a source or machine that cannot keep up publishes every frame that it has, and
+/// does not hurry after a short delay.
 #[derive(Debug)]
 pub(super) struct Pace {
     fps: f64,
@@ -19,13 +19,13 @@ pub(super) struct Pace {
 pub(super) enum Due {
     /// After this wait.
     In(Duration),
-    /// At once: it came so long after its tick, more than an interval.
+    /// At once: it came this long after its tick, more than an interval.
     Late(Duration),
 }
 
 impl Pace {
-    /// `fps` is positive. `phase`, a part of 1 below it, sets cameras that start together apart, so
-    /// that they do not all work at once.
+    /// `fps` is positive. `phase`, from 0 to below 1, shifts the ticks of cameras that start
+    /// together, so that they do not all work at the same time.
     pub(super) fn new(fps: f64, phase: f64) -> Self {
         Pace {
             fps,
@@ -35,11 +35,10 @@ impl Pace {
         }
     }
 
-    /// Takes the next tick for a frame that is here `now`.
+    /// When the frame is due that is ready `now`.
     pub(super) fn frame(&mut self, now: Instant) -> Due {
         let start = *self.start.get_or_insert(now + self.phase);
-        // A quotient of whole numbers and not a sum of intervals: exact for more years than a
-        // camera lasts.
+        // A quotient of whole numbers and not a sum of intervals: exact for centuries.
         let due = start
             + Duration::try_from_secs_f64(self.ticks as f64 / self.fps).unwrap_or(Duration::ZERO);
         self.ticks += 1;
@@ -57,8 +56,8 @@ impl Pace {
 mod tests {
     use super::*;
 
-    /// Runs a pace by a clock of its own: each frame takes `work` to come. Returns when frames were
-    /// let through.
+    /// Runs a pace by a simulated clock: each frame takes `work` to come. Returns when frames were
+    /// due.
     fn simulate(fps: f64, work: &[Duration]) -> (Vec<Duration>, usize) {
         let begun = Instant::now();
         let mut pace = Pace::new(fps, 0.0);
@@ -98,7 +97,7 @@ mod tests {
         work[10] = Duration::from_millis(450);
         let (through, late) = simulate(10.0, &work);
         assert_eq!((through.len(), late), (30, 1));
-        // The tenth came at 901 ms, the next 450 ms later instead of 100.
+        // The tenth frame came at 901 ms, the next 450 ms later instead of 100.
         assert_eq!(through[10].as_millis(), 901 + 450);
         let intervals = through[10..].windows(2).map(|pair| pair[1] - pair[0]);
         assert!(intervals.into_iter().all(|i| i.as_millis() == 100));

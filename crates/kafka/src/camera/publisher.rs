@@ -1,5 +1,4 @@
-//! The one thread that hands the frames of all cameras to the client, in turn, each with its
-//! number.
+//! The one thread that numbers the frames of all cameras and passes them to librdkafka, in turn.
 use super::{
     deliveries::{PublishDeliveries, Sent},
     encoded::Encoded,
@@ -31,13 +30,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a frame waits for space in the client before it is tried again.
+/// How long a frame waits for space in librdkafka's queue before another try.
 const RETRY_DELAY: Duration = Duration::from_millis(50);
-/// How often it is looked whether a topic is there that the broker does not know.
-const LOOK_INTERVAL: Duration = Duration::from_secs(2);
-/// The client's own buffer. It holds a few frames of each camera at a time; this bound is for very
-/// large ones.
-const MOST_KIB: &str = "262144";
+/// How often a missing topic is created again.
+const TOPIC_CHECK_INTERVAL: Duration = Duration::from_secs(2);
+/// The limit of librdkafka's queue. It holds a few frames of each camera, so only very large frames
+/// reach it.
+const MAX_BUFFER_KIB: &str = "262144";
 
 /// Publishes the frames that wait.
 pub(super) struct Publisher<'a> {
@@ -45,13 +44,13 @@ pub(super) struct Publisher<'a> {
     shared: Arc<PublisherContext>,
     sizes: Sizes,
     producer: ThreadedProducer<PublishDeliveries>,
-    /// Each camera's next frame number. A number is given when the client takes the frame, so that
-    /// frames dropped before leave no gap.
+    /// Each camera's next frame number. A frame is numbered when librdkafka accepts it, so that
+    /// dropped frames leave no gap.
     next: Vec<u64>,
     scratch: Vec<u8>,
     admin: AdminClient<Context>,
-    /// When it was last looked whether the topic is there.
-    last_look: Option<Instant>,
+    /// When the missing topic was last created again.
+    last_check: Option<Instant>,
 }
 
 impl<'a> Publisher<'a> {
@@ -71,7 +70,7 @@ impl<'a> Publisher<'a> {
             next,
             scratch: Vec::new(),
             admin,
-            last_look: None,
+            last_check: None,
         })
     }
 
@@ -83,7 +82,7 @@ impl<'a> Publisher<'a> {
             .map(|camera| (shared.cameras[camera].queue, camera))
             .collect();
         while let Some(work) = shared.queues.take() {
-            // Frames are encoded when they come: nothing can be prepared.
+            // Frames are already encoded: there is nothing to prepare.
             let Work::Process(turn) = work else { continue };
             let camera = by_queue.get(&turn.id).copied().unwrap_or_default();
             self.follow_topic();
@@ -93,17 +92,17 @@ impl<'a> Publisher<'a> {
         Ok(())
     }
 
-    /// Makes the topic again if it was deleted while frames were published to it.
+    /// Creates the topic again if it was deleted while frames were published to it.
     fn follow_topic(&mut self) {
         let is_gone = self.shared.is_topic_gone.swap(false, Relaxed);
         if !is_gone
             || self
-                .last_look
-                .is_some_and(|at| at.elapsed() < LOOK_INTERVAL)
+                .last_check
+                .is_some_and(|at| at.elapsed() < TOPIC_CHECK_INTERVAL)
         {
             return;
         }
-        self.last_look = Some(Instant::now());
+        self.last_check = Some(Instant::now());
         let topic = &self.settings.broker.topic;
         match topics::ensure(&self.admin, &wanted(self.settings)) {
             Ok(partitions) => {
@@ -190,10 +189,10 @@ impl<'a> Publisher<'a> {
                     shared.queues.done(known.queue);
                     break;
                 }
-                // The client's order of frames is broken for good, as after the loss of a broker's
-                // log: only a new client goes on.
+                // librdkafka's order of frames is broken for good, as after the loss of a broker's
+                // log: only a new client can go on.
                 _ if self.producer.client().fatal_error().is_some() => {
-                    tracing::error!("the client has to begin anew: {error}");
+                    tracing::error!("a new client is needed: {error}");
                     self.producer = producer(self.settings, &self.shared, &self.sizes)?;
                 }
                 _ => {
@@ -208,7 +207,7 @@ impl<'a> Publisher<'a> {
     }
 }
 
-/// The topic of the frames, as it is made.
+/// The topic of the frames and its settings.
 pub(super) fn wanted(settings: &CameraSettings) -> Wanted<'_> {
     Wanted {
         name: &settings.broker.topic,
@@ -226,11 +225,11 @@ fn producer(
     let most = sizes.of_client().to_string();
     let batch = sizes.batch().to_string();
     let config = settings.broker.client(&[
-        // Each frame once and in order, and only what all copies have counts as published.
+        // Each frame once and in order; it counts as published when all copies have it.
         ("enable.idempotence", "true"),
         ("acks", "all"),
-        // What the client has is never given up: a gap would break the order. What is too old is
-        // dropped before, in the queues.
+        // librdkafka never drops a frame: a gap would break the order. Old frames are dropped
+        // before, in the queues.
         ("message.timeout.ms", "0"),
         // A key's partition is the one that Java's clients choose.
         ("partitioner", "murmur2_random"),
@@ -241,10 +240,10 @@ fn producer(
         ("socket.nagle.disable", "true"),
         ("message.max.bytes", &most),
         ("batch.size", &batch),
-        ("queue.buffering.max.kbytes", MOST_KIB),
-        // A topic that was deleted is noticed after this time.
+        ("queue.buffering.max.kbytes", MAX_BUFFER_KIB),
+        // A deleted topic is noticed after this time.
         ("topic.metadata.propagation.max.ms", "5000"),
-        // Partitions that are added are used after this time.
+        // Added partitions are used after this time.
         ("topic.metadata.refresh.interval.ms", "30000"),
     ]);
     config

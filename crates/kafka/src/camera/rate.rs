@@ -1,22 +1,21 @@
-//! How many frames a picture becomes where FFmpeg does not see to the rate: pictures that pass
-//! through as they are.
+//! How often a picture is published that is not decoded: FFmpeg does not adjust its rate.
 use std::time::{Duration, Instant};
 
-/// From the rate of a source to the rate that is published.
+/// Converts the rate of a source to the published rate.
 #[derive(Debug)]
 pub(super) enum Rate {
     /// The source keeps the rate itself.
     Kept,
-    /// A file: its pictures are evenly spaced in its own time, however fast they are read.
+    /// A file: its pictures are evenly spaced in its own time, at any reading speed.
     Even {
-        /// Published for one of the source.
+        /// Published pictures for each picture of the source.
         ratio: f64,
         /// Pictures so far.
         pictures: u64,
     },
-    /// A live source: what counts is when a picture comes.
+    /// A live source: the arrival time of a picture counts.
     Live {
-        /// Between two frames.
+        /// The time between two frames.
         interval: Duration,
         /// When the next frame is due.
         due: Option<Instant>,
@@ -37,7 +36,8 @@ impl Rate {
         }
     }
 
-    /// For a live source. A slower one stays as it is: nothing is shown twice.
+    /// For a live source. The rate of a slower source does not change: no picture is published
+    /// twice.
     pub(super) fn live(wanted: f64) -> Self {
         Rate::Live {
             interval: Duration::try_from_secs_f64(1.0 / wanted).unwrap_or(Duration::MAX),
@@ -45,8 +45,8 @@ impl Rate {
         }
     }
 
-    /// How often the picture that came at `read` is published: none, once, or, in a file slower
-    /// than is wanted, several times. Rounds as FFmpeg's filter `fps` does.
+    /// How often the picture that came at `read` is published: not at all, once, or several times
+    /// if a file is slower than the wanted rate. Rounds as FFmpeg's filter `fps` does.
     pub(super) fn copies(&mut self, read: Instant) -> u64 {
         match self {
             Rate::Kept => 1,
@@ -58,13 +58,13 @@ impl Rate {
             }
             Rate::Live { interval, due } => {
                 let wanted = *due.get_or_insert(read);
-                // Half an interval early is near enough: pictures do not come as evenly as they
-                // were taken.
+                // Half an interval early is near enough: pictures arrive less evenly than they were
+                // captured.
                 if read + *interval / 2 < wanted {
                     return 0;
                 }
-                // From the due time on and not from this picture, so that lateness does not add up.
-                // After a pause it begins anew.
+                // Counts from the due time and not from this picture, so that delays do not add up.
+                // After a pause it begins again.
                 let late = read.saturating_duration_since(wanted);
                 *due = Some(if late > *interval { read } else { wanted } + *interval);
                 1

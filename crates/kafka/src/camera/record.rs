@@ -9,8 +9,8 @@ use std::{
     time::SystemTime,
 };
 
-/// What a batch with one record takes beside key, value and headers, at most: 61 bytes of the
-/// batch, seven numbers of the record (<https://kafka.apache.org/documentation/#messageformat>).
+/// The most bytes of a batch with one record beside key, value and headers: 61 bytes of the batch,
+/// seven numbers of the record (<https://kafka.apache.org/documentation/#messageformat>).
 const OVERHEAD: usize = 128;
 
 /// A record's value and headers.
@@ -20,8 +20,7 @@ pub(super) struct Body<'a> {
 }
 
 impl<'a> Body<'a> {
-    /// `trace` are headers beside those of the frame; `scratch` holds the value where it is not the
-    /// picture itself.
+    /// `trace` holds additional headers; `scratch` holds the value if it is not the picture itself.
     pub(super) fn new(
         wire: Wire,
         camera: &CameraId,
@@ -69,7 +68,7 @@ impl<'a> Body<'a> {
         Body { value, headers }
     }
 
-    /// The bytes that the broker compares with its limit, or a few more.
+    /// The size that the broker compares with its limit, or a few bytes more.
     pub(super) fn size(&self, camera: &CameraId) -> usize {
         let headers = self.headers.iter().flat_map(|headers| headers.iter());
         let of_headers: usize = headers

@@ -43,7 +43,7 @@ pub struct PublishedCamera {
     /// Counts of its frames; `written`: the broker has acknowledged them.
     #[serde(flatten)]
     pub frames: FrameCounts,
-    /// Frames that were published without decoding them.
+    /// Frames that were published without being decoded.
     pub passed_through: u64,
     /// Frames that came more than an interval after their time.
     pub late: u64,
@@ -70,7 +70,7 @@ pub struct PublishedCamera {
     failed: Option<ErrorDomain>,
 }
 
-/// What was measured from the beginning to the end.
+/// Times and CPU use of the whole process.
 pub(super) struct PublishTimes {
     pub(super) elapsed: Duration,
     /// Of this process and its children.

@@ -1,13 +1,13 @@
-//! The last frame number of each camera that is in the topic: it goes on from there after a
-//! restart.
+//! Finds the last frame number of each camera in the topic: after a restart the camera goes on from
+//! it.
 //!
-//! The partitions are read backwards from their ends, in pieces that grow, until every camera is
-//! found. In most cases the first pieces hold them all. A topic can hold far more than can be read
-//! in reasonable time, and a new camera is nowhere in it: then the search ends, and the camera
-//! begins at a number that no frame of the topic can have.
+//! The partitions are read backwards from their ends, in growing pieces, until every camera is
+//! found. Most of the time the first pieces are enough. A large topic cannot be read in reasonable
+//! time, and a new camera is not in it: then the search ends, and the camera begins at a number
+//! that no frame of the topic can have.
 use crate::{
     KafkaError,
-    client::{Context, again},
+    client::{Context, retry_request},
     settings::BrokerSettings,
 };
 use mattebox_core::frame::{CameraId, FrameNumber};
@@ -28,15 +28,15 @@ use std::{
 const FIRST_PIECE: i64 = 32;
 /// Records of the largest piece.
 const LARGEST_PIECE: i64 = 8192;
-/// How long is searched.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// After so long the search is said in the log, and again each time.
-const SAY_EVERY: Duration = Duration::from_secs(2);
-/// How long one question to the broker may take, and how long it may be silent.
-const ANSWER: Duration = Duration::from_secs(10);
-/// A frame of a partition that was read so much further back than another's is certainly older:
-/// clocks of cameras differ.
-const CLOCKS: i64 = 60_000;
+/// How long the search may take.
+const SEARCH_TIMEOUT: Duration = Duration::from_secs(20);
+/// A search that takes longer is logged, and again after each such time.
+const LOG_INTERVAL: Duration = Duration::from_secs(2);
+/// How long one request to the broker may take, and how long a poll may bring nothing.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// How much the clocks of cameras may differ, in milliseconds. A partition that was read this much
+/// further back than the frame found in another has only older frames.
+const MAX_CLOCK_DIFFERENCE: i64 = 60_000;
 
 impl ConsumerContext for Context {}
 
@@ -52,7 +52,7 @@ struct Backwards {
     time: i64,
 }
 
-/// What was found of a camera.
+/// The last frame of a camera, as far as the search has found it.
 #[derive(Debug, Clone, Copy)]
 struct LastFrame {
     number: u64,
@@ -71,8 +71,8 @@ pub(super) fn next_numbers(
     let begun = Instant::now();
     let mut piece = FIRST_PIECE;
     while !search.is_over() {
-        if begun.elapsed() > PATIENCE {
-            return Ok(search.give_up(cameras));
+        if begun.elapsed() > SEARCH_TIMEOUT {
+            return Ok(search.unused_numbers(cameras));
         }
         search.read_back(piece, begun, stop)?;
         piece = (piece * 4).min(LARGEST_PIECE);
@@ -95,7 +95,7 @@ struct Search<'a> {
     partitions: Vec<Backwards>,
     found: HashMap<CameraId, LastFrame>,
     records: u64,
-    /// As many frames as the topic ever had.
+    /// The number of frames that the topic ever had.
     total: u64,
 }
 
@@ -108,7 +108,7 @@ impl<'a> Search<'a> {
     ) -> Result<Self, KafkaError> {
         let topic = broker.topic.as_str();
         let config = broker.client(&[
-            // Needed by the client to be given partitions; the group is never joined.
+            // librdkafka requires it for the assignment of partitions; the group is never joined.
             ("group.id", "mattebox-camera"),
             ("enable.auto.commit", "false"),
             ("enable.auto.offset.store", "false"),
@@ -116,7 +116,7 @@ impl<'a> Search<'a> {
             ("auto.offset.reset", "earliest"),
             ("isolation.level", "read_uncommitted"),
             ("check.crcs", "false"),
-            // Little is read ahead: a piece is all that is wanted.
+            // Little is read ahead: only one piece is needed.
             ("fetch.wait.max.ms", "10"),
             ("queued.max.messages.kbytes", "4096"),
         ]);
@@ -126,8 +126,8 @@ impl<'a> Search<'a> {
         let action = format!("look for the cameras' last frames in topic {topic}");
         let mut all = Vec::new();
         for partition in 0..partitions {
-            let (low, high) = again(PATIENCE, stop, &action, || {
-                consumer.fetch_watermarks(topic, partition, ANSWER)
+            let (low, high) = retry_request(SEARCH_TIMEOUT, stop, &action, || {
+                consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT)
             })?;
             all.push(Backwards {
                 partition,
@@ -148,12 +148,12 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// Whether nothing newer of any camera can be in what was not read.
+    /// Whether no newer frame of any camera can be among the unread records.
     fn is_over(&self) -> bool {
         let read_back_to = |time: i64| {
             self.partitions
                 .iter()
-                .all(|p| p.read <= p.low || p.time < time.saturating_sub(CLOCKS))
+                .all(|p| p.read <= p.low || p.time < time.saturating_sub(MAX_CLOCK_DIFFERENCE))
         };
         let everything = self.partitions.iter().all(|p| p.read <= p.low);
         everything
@@ -183,13 +183,13 @@ impl<'a> Search<'a> {
         }
         self.consumer.assign(&list).map_err(failed())?;
         let mut heard = Instant::now();
-        let mut said = Instant::now();
+        let mut last_log = Instant::now();
         while !ends.is_empty() {
             if stop.is_stopped() {
                 return Err(KafkaError::Stopped);
             }
-            if begun.elapsed() > SAY_EVERY && said.elapsed() > SAY_EVERY {
-                said = Instant::now();
+            if begun.elapsed() > LOG_INTERVAL && last_log.elapsed() > LOG_INTERVAL {
+                last_log = Instant::now();
                 let topic = self.topic;
                 tracing::info!(
                     topic,
@@ -199,12 +199,12 @@ impl<'a> Search<'a> {
             }
             let record = match self.consumer.poll(Duration::from_millis(100)) {
                 Some(Ok(record)) => record,
-                // The end of the partition: what was there before is read.
+                // The end of the partition: all older records are read.
                 Some(Err(ClientError::PartitionEOF(partition))) => {
                     ends.remove(&partition);
                     continue;
                 }
-                // That the group is not ours to use does not matter.
+                // A denied right to the group does not matter.
                 Some(Err(error))
                     if error.rdkafka_error_code()
                         != Some(RDKafkaErrorCode::TopicAuthorizationFailed) =>
@@ -213,7 +213,7 @@ impl<'a> Search<'a> {
                     continue;
                 }
                 Some(Err(error)) => return Err(failed()(error)),
-                None if heard.elapsed() > ANSWER => {
+                None if heard.elapsed() > REQUEST_TIMEOUT => {
                     let silent =
                         ClientError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut);
                     return Err(failed()(silent));
@@ -235,8 +235,9 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// What no frame of the topic can have: each number was given to one record of it.
-    fn give_up(&self, cameras: &[CameraId]) -> Vec<u64> {
+    /// The next number of each camera. A camera that was not found gets a number that no frame of
+    /// the topic can have: each record has used one number.
+    fn unused_numbers(&self, cameras: &[CameraId]) -> Vec<u64> {
         let topic = self.topic;
         let records = self.records;
         let total = self.total;
@@ -250,7 +251,8 @@ impl<'a> Search<'a> {
             tracing::warn!(
                 topic,
                 cameras,
-                "not among the last {records} records of the topic: numbers begin at {total}, the number of its records"
+                "not among the last {records} records of the topic: numbers begin at {total}, the \
+                 number of its records"
             );
         }
         cameras
@@ -264,7 +266,7 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Takes from a record what it says of one of the cameras.
+/// Keeps a record's frame number if it is newer than the camera's last.
 fn note(
     found: &mut HashMap<CameraId, LastFrame>,
     partitions: &mut [Backwards],

@@ -1,4 +1,4 @@
-//! What the threads of a process of cameras share.
+//! Data that the threads of `mattebox camera` share.
 use super::{CaptureCounters, encoded::Encoded};
 use mattebox_core::frame::CameraId;
 use mattebox_engine::{
@@ -15,20 +15,19 @@ pub(super) struct PublisherCamera {
     pub(super) counters: Arc<CaptureCounters>,
     /// The queue of its frames.
     pub(super) queue: QueueId,
-    /// A name for this start of this camera.
+    /// The name of this start of the camera.
     pub(super) session: String,
 }
 
-/// What all threads share.
+/// The data that all threads share.
 #[derive(Debug)]
 pub(super) struct PublisherContext {
     pub(super) cameras: Vec<PublisherCamera>,
-    /// The frames that wait to be published. Of a live camera the oldest goes when its queue is
-    /// full.
+    /// The frames that wait to be published. A live camera's full queue drops its oldest frame.
     pub(super) queues: CameraQueues<Encoded>,
     pub(super) bootstrap: String,
     pub(super) topic: String,
-    /// The broker does not know the topic any more.
+    /// The topic was deleted.
     pub(super) is_topic_gone: AtomicBool,
     pub(super) troubles: Arc<Troubles>,
     pub(super) tracer: Tracer,

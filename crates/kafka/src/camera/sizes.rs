@@ -1,23 +1,23 @@
-//! Whether frames fit: what the topic and the client take is compared with what the cameras give.
+//! Compares the size of frames with the limits of the topic and the client.
 use super::CaptureCounters;
 use crate::{KafkaError, client::Context, settings::BrokerSettings, topics};
 use mattebox_core::frame::CameraId;
 use rdkafka::admin::AdminClient;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// The client's limit where the topic has none that is known: librdkafka's own is 1,000,000, as
-/// much as a topic takes by default.
-const CLIENTS_OWN: usize = 64 << 20;
-/// A batch of librdkafka as it is without being told.
-const USUAL_BATCH: usize = 1_000_000;
-/// Frames of more than this part of the limit are warned of, in percent.
-const NEAR: usize = 80;
+/// The client's limit if the topic's limit is not known: librdkafka's own is 1,000,000, a topic's
+/// default.
+const DEFAULT_CLIENT_LIMIT: usize = 64 << 20;
+/// librdkafka's default size of a batch.
+const DEFAULT_BATCH: usize = 1_000_000;
+/// Frames above this percentage of the limit cause a warning.
+const WARNING_PERCENT: usize = 80;
 
 /// The largest records that can be published, in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Sizes {
     topic: String,
-    /// `max.message.bytes` of the topic, where the broker tells.
+    /// `max.message.bytes` of the topic, if the broker reports it.
     of_topic: Option<usize>,
     /// `message.max.bytes` of the client.
     of_client: usize,
@@ -34,9 +34,12 @@ impl Sizes {
         let users_own = broker
             .option("message.max.bytes")
             .and_then(|text| text.trim().parse().ok());
-        // The topic's limit is the one that counts, so the client's is out of its way.
-        let of_client =
-            users_own.unwrap_or(CLIENTS_OWN.max(of_topic.unwrap_or(0)).min(1_000_000_000));
+        // Only the topic's limit counts, so the client's is set at least as high.
+        let of_client = users_own.unwrap_or(
+            DEFAULT_CLIENT_LIMIT
+                .max(of_topic.unwrap_or(0))
+                .min(1_000_000_000),
+        );
         Ok(Sizes {
             topic: broker.topic.clone(),
             of_topic,
@@ -49,14 +52,15 @@ impl Sizes {
         self.of_client
     }
 
-    /// For the client: `batch.size`. The broker measures whole batches, so that several frames that
-    /// fit alone must not go together in one that does not.
+    /// For the client: `batch.size`. The broker compares whole batches with its limit, so frames
+    /// that fit alone must not form a batch that does not.
     pub(super) fn batch(&self) -> usize {
-        self.of_topic
-            .map_or(USUAL_BATCH, |limit| (limit / 10 * 9).clamp(1, USUAL_BATCH))
+        self.of_topic.map_or(DEFAULT_BATCH, |limit| {
+            (limit / 10 * 9).clamp(1, DEFAULT_BATCH)
+        })
     }
 
-    /// Whether a record fits, as far as that is known. Says once per camera what to do where it
+    /// Whether a record fits, as far as the limits are known. Logs a remedy once per camera if it
     /// does not, or nearly not.
     pub(super) fn check(
         &self,
@@ -66,7 +70,7 @@ impl Sizes {
     ) -> bool {
         let limit = self.of_client.min(self.of_topic.unwrap_or(usize::MAX));
         let fits = bytes <= limit;
-        let near = bytes as u128 * 100 > limit as u128 * NEAR as u128;
+        let near = bytes as u128 * 100 > limit as u128 * WARNING_PERCENT as u128;
         if near && !counters.warned_of_size.swap(true, Relaxed) {
             tracing::warn!(%camera, "{}", self.advice(bytes, limit));
         }
@@ -101,7 +105,8 @@ impl Sizes {
             )
         };
         format!(
-            "a frame of {bytes} bytes is {what}: {holder}. Raise that with {remedy} and start again, or make frames smaller: --max-width, --jpeg-quality"
+            "a frame of {bytes} bytes is {what}: {holder}. Raise that with {remedy} and start \
+             again, or make frames smaller: --max-width, --jpeg-quality"
         )
     }
 }
@@ -119,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn the_smaller_limit_counts_and_is_named_with_what_to_do() {
+    fn the_smaller_limit_counts_and_is_named_with_a_remedy() {
         let camera = "cam01".parse().unwrap();
         let counters = CaptureCounters::new(&camera);
         let small_topic = sizes(Some(1000), 5000);
@@ -157,15 +162,15 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_nobody_tells_refuses_nothing() {
-        assert!(sizes(None, CLIENTS_OWN).check(
+    fn an_unknown_limit_refuses_nothing() {
+        assert!(sizes(None, DEFAULT_CLIENT_LIMIT).check(
             &"a".parse().unwrap(),
             &CaptureCounters::new(&"cam".parse().unwrap()),
             30 << 20
         ));
         assert_eq!(
             (sizes(None, 1).batch(), sizes(Some(1000), 1).batch()),
-            (USUAL_BATCH, 900)
+            (DEFAULT_BATCH, 900)
         );
     }
 }

@@ -13,7 +13,7 @@ use std::{
     },
 };
 
-/// Cameras with counters of their own.
+/// The maximum number of cameras with counters.
 const MAX_CAMERAS: usize = 1000;
 
 /// Counters of a view.
@@ -21,13 +21,13 @@ const MAX_CAMERAS: usize = 1000;
 pub struct ViewCounters {
     cameras: Mutex<BTreeMap<CameraId, Arc<FrameCounters>>>,
     foreign: AtomicU64,
-    /// What it waits for before it can begin.
+    /// Why it has not begun yet.
     pub(super) waits: Waits,
     pub(super) is_ready: AtomicBool,
 }
 
 impl ViewCounters {
-    /// The counters of a camera. Those of cameras beyond the limit are not kept.
+    /// The counters of a camera. Beyond the limit they are not kept.
     pub(super) fn camera(&self, id: &CameraId) -> Arc<FrameCounters> {
         let new = || Arc::new(FrameCounters::new(id.as_str()));
         let mut cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! From a topic of results to the live page: what `mattebox view` does.
+//! From a topic of results to the live page: `mattebox view`.
 //!
 //! It reads new results without a consumer group and commits nothing, so any number of views
 //! disturb no worker. It decodes only the newest result of each camera, so it does not fall behind.
@@ -43,14 +43,14 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// How long one question for records waits.
+/// How long one poll for records waits.
 const POLL: Duration = Duration::from_millis(100);
-/// The wait between two looks for the topic.
+/// The wait between two tries to find the topic.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How often cameras are looked for that had no result for long.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// Records that are taken before the newest are shown.
-const MOST: usize = 512;
+/// How often cameras without a recent result are removed.
+const FORGET_INTERVAL: Duration = Duration::from_secs(1);
+/// Records that are read before the newest are shown.
+const MAX_BATCH: usize = 512;
 
 /// Reads results and shows them.
 pub struct Watcher {
@@ -73,10 +73,10 @@ impl Watcher {
         }
     }
 
-    /// Waits for the broker and the topic, and begins behind its last record.
+    /// Waits for the broker and the topic, and begins after its last record.
     fn open(&self) -> Result<BaseConsumer<Context>, KafkaError> {
         let Watcher { settings, stop, .. } = self;
-        let admin = client::connect_telling(
+        let admin = client::connect_with_waits(
             &settings.broker,
             settings.connect_timeout,
             stop,
@@ -108,7 +108,7 @@ impl Watcher {
         Ok(consumer)
     }
 
-    /// What is seen.
+    /// The cameras on the page.
     pub fn cameras(&self) -> Arc<CameraRegistry> {
         self.registry.clone()
     }
@@ -118,7 +118,7 @@ impl Watcher {
         counters::monitor(&self.counters)
     }
 
-    /// Waits for the broker and the topic, and shows what comes until it is stopped.
+    /// Waits for the broker and the topic, and shows new results until it is stopped.
     pub fn run(mut self) -> Result<(), KafkaError> {
         let consumer = self.open()?;
         self.counters.is_ready.store(true, Relaxed);
@@ -127,7 +127,7 @@ impl Watcher {
             for (id, (number, record)) in self.newest(&consumer) {
                 self.show(&id, number, &record);
             }
-            if last_look.elapsed() >= LOOK_INTERVAL {
+            if last_look.elapsed() >= FORGET_INTERVAL {
                 last_look = Instant::now();
                 self.registry.forget_quiet(self.settings.forget);
             }
@@ -135,14 +135,14 @@ impl Watcher {
         Ok(())
     }
 
-    /// The newest result of each camera of which there is one.
+    /// The newest result of each camera that has one.
     fn newest(
         &mut self,
         consumer: &BaseConsumer<Context>,
     ) -> BTreeMap<CameraId, (FrameNumber, OwnedMessage)> {
         let mut newest = BTreeMap::new();
         let mut wait = POLL;
-        for _ in 0..MOST {
+        for _ in 0..MAX_BATCH {
             let record = match consumer.poll(wait) {
                 None => break,
                 Some(Ok(record)) => record,
@@ -158,7 +158,7 @@ impl Watcher {
                 }
             };
             wait = Duration::ZERO;
-            // Fail closed: what does not say that it is a result may show a room.
+            // Fail closed: a record without a result's headers may show a room.
             let position = with_record(&record, |r| {
                 mattebox_wire::is_result(r)
                     .then(|| mattebox_wire::read_position(r))
@@ -243,7 +243,7 @@ fn captured(record: &OwnedMessage) -> Option<SystemTime> {
     latency::captured(Timestamp(taken.as_microsecond()))
 }
 
-/// Nothing is made here, so what is said of it is only that.
+/// The entry of a camera on the page. Its settings are unknown: frames are processed elsewhere.
 fn introduction(
     settings: &WatchSettings,
     partition: i32,
@@ -271,7 +271,7 @@ fn await_topic(
     waits: &Waits,
 ) -> Result<i32, KafkaError> {
     let begun = Instant::now();
-    let mut said = false;
+    let mut is_logged = false;
     loop {
         if let Some(partitions) = topics::partitions(admin, &settings.results)? {
             return Ok(partitions);
@@ -286,7 +286,7 @@ fn await_topic(
                 problem,
             });
         }
-        if !std::mem::replace(&mut said, true) {
+        if !std::mem::replace(&mut is_logged, true) {
             let what = format!(
                 "waiting for topic {}: `mattebox worker --out topic:{}` makes it",
                 settings.results, settings.results

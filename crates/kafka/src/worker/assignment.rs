@@ -23,7 +23,7 @@ pub(super) struct Assignment {
     consumer: FrameConsumer,
     counters: Arc<WorkerCounters>,
     partitions: BTreeMap<i32, Partition>,
-    /// Counts the partitions that were assigned: a partition that comes again has another epoch.
+    /// Counts assigned partitions: a partition that is assigned again has another epoch.
     epoch: u64,
 }
 
@@ -38,17 +38,17 @@ impl Assignment {
         }
     }
 
-    /// librdkafka's consumer, for questions to the broker.
+    /// librdkafka's consumer, for requests to the broker.
     pub(super) fn member(&self) -> &Arc<GroupMember> {
         self.consumer.member()
     }
 
-    /// Takes what the consumer has next, without waiting.
+    /// Polls the consumer without waiting.
     pub(super) fn poll(&mut self) -> Result<Polled, KafkaError> {
         self.consumer.poll()
     }
 
-    /// The oldest rebalance that was not followed.
+    /// The oldest rebalance that the main loop has not followed.
     pub(super) fn next_rebalance(&self) -> Option<Rebalance> {
         self.consumer.next_rebalance()
     }
@@ -58,19 +58,19 @@ impl Assignment {
         self.consumer.is_lost()
     }
 
-    /// Asks where partitions begin that are to be taken.
+    /// Asks where newly assigned partitions begin.
     pub(super) fn ranges(
         &self,
         settings: &WorkerSettings,
         partitions: &[i32],
         stop: &Stop,
-        told: impl FnMut(Gap) -> Result<(), KafkaError>,
+        on_gap: impl FnMut(Gap) -> Result<(), KafkaError>,
     ) -> Result<Vec<PartitionRange>, KafkaError> {
-        self.consumer.ranges(settings, partitions, stop, told)
+        self.consumer.ranges(settings, partitions, stop, on_gap)
     }
 
     /// Records before `low` were removed: goes on with the oldest that is left. Returns how many
-    /// were lost; `None` if none were.
+    /// were lost, if any.
     pub(super) fn skip_to(&mut self, id: i32, low: i64) -> Result<Option<Gap>, KafkaError> {
         let Some(partition) = self.partitions.get_mut(&id) else {
             return Ok(None);
@@ -89,7 +89,7 @@ impl Assignment {
         Ok(Some(gap))
     }
 
-    /// Reads a partition from the place on that it has come to.
+    /// Reads a partition from the position that it has reached.
     pub(super) fn read_on(&self, id: i32) -> Result<(), KafkaError> {
         match self.partitions.get(&id) {
             Some(partition) => self.consumer.seek(id, partition.next()),
@@ -97,7 +97,7 @@ impl Assignment {
         }
     }
 
-    /// Takes a partition. Returns the epoch; [`Assignment::start`] begins to read.
+    /// Adds a partition. Returns the epoch; [`Assignment::start`] begins to read.
     pub(super) fn take(&mut self, range: &PartitionRange) -> u64 {
         self.epoch += 1;
         let (id, start, end) = (range.partition, range.start, range.end);
@@ -113,18 +113,18 @@ impl Assignment {
         self.epoch
     }
 
-    /// The ids of the topics of its partitions: more than one where the topic was made again.
+    /// The ids of the topics of its partitions: more than one if the topic was created again.
     pub(super) fn topic_ids(&self) -> BTreeSet<Arc<str>> {
         let ids = self.partitions.values().map(Partition::topic_id);
         ids.cloned().collect()
     }
 
-    /// Other members of the group whose frames are made with other settings, by host.
+    /// Other members of the group that process frames with other settings, by host.
     pub(super) fn members_with_other_settings(&self, group: &str) -> Vec<String> {
         self.consumer.members_with_other_settings(group)
     }
 
-    /// Begins to read partitions that were taken.
+    /// Begins to read partitions that were added.
     pub(super) fn start(&mut self, ranges: &[PartitionRange]) -> Result<(), KafkaError> {
         self.consumer.assign(ranges)?;
         if !ranges.is_empty() {
@@ -132,7 +132,7 @@ impl Assignment {
                 .iter()
                 .map(|r| format!("{}@{} of {}", r.partition, r.start, r.end))
                 .collect();
-            tracing::info!("took up partitions {}", at.join(", "));
+            tracing::info!("assigned partitions {}", at.join(", "));
         }
         Ok(())
     }
@@ -147,12 +147,12 @@ impl Assignment {
         }
         self.consumer.unassign(partitions);
         if !partitions.is_empty() {
-            tracing::info!(partitions = ?partitions, "gave up partitions");
+            tracing::info!(partitions = ?partitions, "revoked partitions");
         }
     }
 
-    /// A record is in flight from now on. `None`: it is not one of this assignment's. After a
-    /// rebalance the client may still have records of before.
+    /// A record is in flight from now on. `None`: its partition is not assigned. After a rebalance
+    /// the client may still return records of earlier partitions.
     pub(super) fn begin(&mut self, id: i32, offset: i64, bytes: usize) -> Option<LogPosition> {
         let partition = self.partitions.get_mut(&id)?;
         if offset < partition.next() {
@@ -172,13 +172,13 @@ impl Assignment {
         Some(position)
     }
 
-    /// Whether a partition that has a record now had none for so long.
+    /// Whether a partition that has a record now had none for this long.
     pub(super) fn was_quiet(&mut self, id: i32, quiet: Duration) -> bool {
         let partition = self.partitions.get_mut(&id);
         partition.is_some_and(|partition| partition.heard() >= quiet)
     }
 
-    /// Whether a record is one of this assignment's.
+    /// Whether a record belongs to this assignment.
     pub(super) fn owns(&self, position: LogPosition) -> bool {
         self.partitions
             .get(&position.partition)
@@ -222,7 +222,7 @@ impl Assignment {
         }
     }
 
-    /// Whether the record that has come now was published just now.
+    /// Whether the record that has just arrived was just published.
     pub(super) fn take_live(&mut self, id: i32) -> bool {
         let partition = self.partitions.get_mut(&id);
         partition.is_some_and(Partition::take_live)
@@ -238,7 +238,7 @@ impl Assignment {
         self.partitions.values()
     }
 
-    /// Records in flight in all partitions that are read, and their bytes.
+    /// Records in flight in all partitions that are not paused, and their bytes.
     pub(super) fn load(&self) -> (usize, usize) {
         self.partitions()
             .map(Partition::load)

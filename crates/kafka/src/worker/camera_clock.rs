@@ -1,16 +1,15 @@
 //! How far a camera's clock is from this machine's, judged by the youngest of its frames.
 //!
-//! With `--max-age` the age of a frame is what it is older than the youngest frame of its camera
-//! was when that arrived: the clocks of two machines are never compared. Only frames that arrive
-//! at the end of their partition count: those of a backlog are old, whatever their camera's clock
-//! says. What was heard is forgotten after a while, so that a clock that is set back harms the
-//! camera for some seconds.
+//! With `--max-age` the age of a frame is relative to the age that its camera's youngest frame had
+//! on arrival: the clocks of two machines are never compared. Only frames that arrive at the end of
+//! their partition count: frames of a backlog are old by any clock. Measurements are forgotten
+//! after a while, so that a clock that is set back harms the camera only for some seconds.
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-/// How long the youngest frame counts: this long, and at most twice as long.
+/// The youngest frame counts for this long, and at most twice as long.
 const WINDOW: Duration = Duration::from_secs(5);
 
 /// The clock of one camera.
@@ -23,12 +22,12 @@ struct Youngest {
     present: Option<(Instant, i64)>,
     /// The smallest age in the window before.
     before: Option<i64>,
-    has_told: bool,
+    is_logged: bool,
 }
 
 impl CameraClock {
-    /// A frame has arrived at the end of its partition, so many microseconds after the time that
-    /// its camera gave it.
+    /// A frame has arrived at the end of its partition, this many microseconds after its camera's
+    /// time.
     pub(super) fn heard(&self, age_us: i64, now: Instant) {
         let mut youngest = self.lock();
         youngest.present = match youngest.present {
@@ -45,22 +44,22 @@ impl CameraClock {
         };
     }
 
-    /// By how many microseconds the camera's clock is behind ours, together with the least time
-    /// that a frame is on its way. Negative: it is ahead. `None`: not known yet.
+    /// The microseconds by which the camera's clock is behind ours, plus the shortest transit time
+    /// of a frame. Negative: it is ahead. `None`: not known yet.
     pub(super) fn behind_us(&self) -> Option<i64> {
         let youngest = self.lock();
         let present = youngest.present.map(|(_, age)| age);
         present.into_iter().chain(youngest.before).min()
     }
 
-    /// Once, when a whole window says that the clock is off by more than `limit`: by how many
-    /// microseconds.
+    /// The offset in microseconds, returned once, when a whole window shows that it is more than
+    /// `limit`.
     pub(super) fn take_news(&self, limit: Duration) -> Option<i64> {
         let off = self.behind_us()?;
         let mut youngest = self.lock();
         let is_off =
             youngest.before.is_some() && u128::from(off.unsigned_abs()) > limit.as_micros();
-        (is_off && !std::mem::replace(&mut youngest.has_told, true)).then_some(off)
+        (is_off && !std::mem::replace(&mut youngest.is_logged, true)).then_some(off)
     }
 
     fn lock(&self) -> MutexGuard<'_, Youngest> {
@@ -75,7 +74,7 @@ mod tests {
     const SECOND: i64 = 1_000_000;
 
     #[test]
-    fn the_youngest_frame_is_the_measure_whatever_the_clock_says() {
+    fn the_age_is_relative_to_the_youngest_frame_by_any_clock() {
         for off in [-3600 * SECOND, -SECOND, 0, SECOND, 3600 * SECOND] {
             let clock = CameraClock::default();
             assert_eq!(clock.behind_us(), None);
@@ -111,20 +110,20 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_off_is_told_once() {
+    fn a_clock_that_is_off_is_reported_once() {
         let clock = CameraClock::default();
         let begun = Instant::now();
-        let told = |clock: &CameraClock| clock.take_news(Duration::from_millis(250));
+        let offset = |clock: &CameraClock| clock.take_news(Duration::from_millis(250));
         let mut news = Vec::new();
         for second in 0..60 {
             clock.heard(700_000, begun + Duration::from_secs(second));
-            news.extend(told(&clock));
+            news.extend(offset(&clock));
         }
         assert_eq!(news, [700_000]);
         let right = CameraClock::default();
         for second in 0..60 {
             right.heard(30_000, begun + Duration::from_secs(second));
-            assert_eq!(told(&right), None);
+            assert_eq!(offset(&right), None);
         }
     }
 }

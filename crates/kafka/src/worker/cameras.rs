@@ -9,12 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Cameras of a partition that are kept although they are quiet.
+/// Quiet cameras of a partition that are kept.
 const MAX_QUIET_CAMERAS: usize = 64;
-/// Cameras of a partition, at most: a sender of pictures under ever new names does not fill the
-/// memory.
+/// Maximum number of cameras of a partition: a sender that changes its camera name all the time
+/// does not fill the memory.
 pub(super) const MAX_CAMERAS: usize = 1024;
-/// How long a camera has to be without frames to be forgotten.
+/// A camera without frames for this long is quiet, and may be forgotten.
 const QUIET: Duration = Duration::from_secs(5);
 
 /// The cameras of one partition.
@@ -94,7 +94,7 @@ impl PartitionCameras {
         Some(known.queue)
     }
 
-    /// The states of all are to be stored.
+    /// All cameras' states have to be stored.
     pub(super) fn touch_all(&mut self) {
         let known = self.cameras.values_mut();
         known.for_each(|known| known.touched = true);
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn ever_new_names_do_not_fill_the_memory() {
+    fn changing_names_do_not_fill_the_memory() {
         let queues = queues();
         let mut cameras = cameras(&queues, MAX_CAMERAS - 1);
         assert!(cameras.is_crowded() && !cameras.is_full());

@@ -1,8 +1,8 @@
-//! Checkpoints: places in the log that may be committed, with the camera states of exactly there.
+//! Checkpoints: places in the log that may be committed, with the camera states at that place.
 //!
-//! A checkpoint stands behind the last record that was read of a partition. It is reached when
+//! A checkpoint is the place after the last record that was read of a partition. It is reached when
 //! every record before it is done and the state of each camera at that place is known. Later
-//! records are worked on meanwhile: nothing waits for a checkpoint.
+//! records are processed meanwhile: nothing waits for a checkpoint.
 use super::{
     cameras::TouchedCamera, counters::WorkerCounters, job::LogPosition, partition::Partition,
 };
@@ -15,9 +15,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// States that are stored in a second, at most: 4 MB before they are compressed.
+/// Maximum number of states stored in a second: 4 MB before they are compressed.
 const STATES_PER_SECOND: f64 = 70.0;
-/// However many cameras there are: after a crash this much is done again.
+/// The limit with any number of cameras: after a crash this much is processed again.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The checkpoints of all partitions of the assignment, at most one for each.
@@ -27,9 +27,9 @@ pub(super) struct Checkpoints {
     interval: Duration,
     /// With many cameras the interval is longer, so that their states do not fill the network.
     bounds_states: bool,
-    /// States that were asked for since the checkpoints before.
+    /// States that were asked for since the previous checkpoints.
     states: usize,
-    /// When checkpoints are put again.
+    /// When the next checkpoints are set.
     next: Instant,
     partitions: BTreeMap<i32, Offsets>,
 }
@@ -40,9 +40,9 @@ struct Offsets {
     epoch: u64,
     /// The offset that the broker has.
     committed: i64,
-    /// The offset that the broker was last asked to take.
+    /// The offset that was last sent to the broker.
     requested: i64,
-    /// The checkpoint that is not handed to the output yet.
+    /// The checkpoint that the output does not have yet.
     open: Option<Checkpoint>,
 }
 
@@ -50,23 +50,22 @@ struct Offsets {
 #[derive(Debug)]
 pub(super) struct Checkpoint {
     end: i64,
-    /// The cameras that had frames since the checkpoint before.
+    /// The cameras that had frames since the previous checkpoint.
     cameras: HashSet<CameraId>,
-    /// The states of these cameras, as far as they are known. The barriers of this checkpoint fill
-    /// it, and no others.
+    /// The known states of these cameras. Only the barriers of this checkpoint add to them.
     states: Arc<Mutex<HashMap<CameraId, CameraState>>>,
 }
 
-/// Gets the state of one camera at a checkpoint.
+/// Receives the state of one camera at a checkpoint.
 pub(super) type StateBarrier = Box<dyn FnOnce(CameraState) + Send>;
 
 impl Checkpoint {
-    /// The offset that is committed: the first behind the checkpoint.
+    /// The offset that is committed: the first after the checkpoint.
     pub(super) fn end(&self) -> i64 {
         self.end
     }
 
-    /// The cameras that had frames since the checkpoint before.
+    /// The cameras that had frames since the previous checkpoint.
     pub(super) fn cameras(&self) -> impl Iterator<Item = &CameraId> {
         self.cameras.iter()
     }
@@ -84,7 +83,7 @@ impl Checkpoint {
 }
 
 impl Checkpoints {
-    /// Checkpoints at an interval. With `bounds_states` it is longer where many states are stored.
+    /// Checkpoints at an interval. With `bounds_states` it is longer if many states are stored.
     pub(super) fn new(
         interval: Duration,
         bounds_states: bool,
@@ -111,17 +110,17 @@ impl Checkpoints {
         self.partitions.insert(partition, offsets);
     }
 
-    /// Forgets a partition that is given back.
+    /// Forgets a revoked partition.
     pub(super) fn forget(&mut self, partition: i32) {
         self.partitions.remove(&partition);
     }
 
-    /// When checkpoints are put again.
+    /// When the next checkpoints are set.
     pub(super) fn due(&self) -> Instant {
         self.next
     }
 
-    /// The next checkpoints are put an interval from now.
+    /// The next checkpoints are set an interval from now.
     pub(super) fn schedule(&mut self, now: Instant) {
         let states = std::mem::take(&mut self.states);
         self.next = now + self.interval_for(states);
@@ -135,22 +134,22 @@ impl Checkpoints {
         }
     }
 
-    /// Whether a partition has something to be committed that is not on its way to the broker.
+    /// Whether a partition has records to commit for which no checkpoint is set.
     pub(super) fn is_wanted(&self, partition: &Partition) -> bool {
         self.partitions
             .get(&partition.id())
             .is_some_and(|p| p.open.is_none() && partition.next() > p.requested)
     }
 
-    /// Puts a checkpoint behind the last record that was read of a partition. `ask` puts a barrier
-    /// behind the last frame of a camera's queue; `told` is called when the last state is known,
+    /// Sets a checkpoint after the last record that was read of a partition. `ask` puts a barrier
+    /// after the last frame of a camera's queue; `on_known` is called when the last state is known,
     /// perhaps within this call.
     pub(super) fn put(
         &mut self,
         partition: &Partition,
         cameras: Vec<TouchedCamera>,
         mut ask: impl FnMut(QueueId, StateBarrier),
-        told: impl Fn() + Clone + Send + 'static,
+        on_known: impl Fn() + Clone + Send + 'static,
     ) {
         let Some(offsets) = self.partitions.get_mut(&partition.id()) else {
             return;
@@ -162,14 +161,14 @@ impl Checkpoints {
         let names: HashSet<CameraId> = names.collect();
         for TouchedCamera { camera, queue } in cameras {
             let states = states.clone();
-            let told = told.clone();
+            let on_known = on_known.clone();
             let barrier = move |state| {
                 let mut known = lock(&states);
                 known.insert(camera, state);
                 let is_last = known.len() == expected;
                 drop(known);
                 if is_last {
-                    told();
+                    on_known();
                 }
             };
             ask(queue, Box::new(barrier));
@@ -187,7 +186,7 @@ impl Checkpoints {
         open.filter(|open| partition.is_done_before(open.end) && open.is_known())
     }
 
-    /// The output has taken over the checkpoint of a partition: its offset is on its way.
+    /// The output has the checkpoint of a partition: its offset is on the way to the broker.
     pub(super) fn requested(&mut self, partition: i32) {
         if let Some(offsets) = self.partitions.get_mut(&partition)
             && let Some(open) = offsets.open.take()
@@ -196,7 +195,7 @@ impl Checkpoints {
         }
     }
 
-    /// The broker has this offset. True if it is one of this assignment's.
+    /// The broker has this offset. True if it belongs to this assignment.
     pub(super) fn committed(&mut self, position: LogPosition) -> bool {
         let Some(offsets) = self.partitions.get_mut(&position.partition) else {
             return false;
@@ -212,8 +211,8 @@ impl Checkpoints {
         true
     }
 
-    /// The broker has answered for all offsets that it was asked to take. The next checkpoints ask
-    /// again for those that it has not taken.
+    /// The broker has answered every commit. The next checkpoints commit again the offsets that it
+    /// has not accepted.
     pub(super) fn answered(&mut self) {
         for offsets in self.partitions.values_mut() {
             offsets.requested = offsets.committed;
@@ -225,7 +224,7 @@ impl Checkpoints {
         self.partitions.get(&partition).map(|p| p.committed)
     }
 
-    /// Whether no checkpoint of a partition is on its way: the states of its cameras without new
+    /// Whether no checkpoint of a partition is unfinished: the states of its cameras without new
     /// frames are stored.
     pub(super) fn is_idle(&self, partition: i32) -> bool {
         self.partitions
@@ -261,7 +260,7 @@ mod tests {
         checkpoints
     }
 
-    /// A partition with records on their way.
+    /// A partition with records in flight.
     fn partition(offsets: &[i64]) -> Partition {
         let mut partition = Partition::new("topic".into(), 0, 1, 10, 10);
         for offset in offsets {
@@ -291,7 +290,7 @@ mod tests {
         }
     }
 
-    /// Puts a checkpoint and returns the barriers of its cameras.
+    /// Sets a checkpoint and returns the barriers of its cameras.
     fn put(checkpoints: &mut Checkpoints, of: &Partition, cameras: &[&str]) -> Vec<StateBarrier> {
         let mut barriers = Vec::new();
         let cameras = cameras.iter().map(|camera| touched(camera)).collect();
@@ -300,12 +299,12 @@ mod tests {
     }
 
     #[test]
-    fn a_checkpoint_is_reached_when_all_before_it_is_done_and_known_whatever_follows() {
+    fn a_checkpoint_is_reached_when_all_before_it_is_done_and_known() {
         let mut checkpoints = checkpoints();
         let mut partition = partition(&[10, 11, 12]);
         assert!(checkpoints.is_wanted(&partition));
         let barriers = put(&mut checkpoints, &partition, &["cam"]);
-        assert!(!checkpoints.is_wanted(&partition), "one is on its way");
+        assert!(!checkpoints.is_wanted(&partition), "one is unfinished");
         partition.begin(13, 5);
         partition.finish(12);
         partition.finish(10);
@@ -321,23 +320,23 @@ mod tests {
         let mut checkpoints = checkpoints();
         let mut partition = partition(&[10]);
         partition.finish(10);
-        let told = Arc::new(AtomicUsize::new(0));
+        let on_known = Arc::new(AtomicUsize::new(0));
         let mut barriers: Vec<StateBarrier> = Vec::new();
-        let tell = told.clone();
+        let count = on_known.clone();
         checkpoints.put(
             &partition,
             vec![touched("a"), touched("b")],
             |_, barrier| barriers.push(barrier),
             move || {
-                tell.fetch_add(1, Relaxed);
+                count.fetch_add(1, Relaxed);
             },
         );
         barriers.pop().unwrap()(CameraState::default());
         assert!(checkpoints.reached(&partition).is_none());
-        assert_eq!(told.load(Relaxed), 0);
+        assert_eq!(on_known.load(Relaxed), 0);
         barriers.pop().unwrap()(CameraState::default());
         assert!(checkpoints.reached(&partition).is_some());
-        assert_eq!(told.load(Relaxed), 1);
+        assert_eq!(on_known.load(Relaxed), 1);
     }
 
     #[test]
@@ -364,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn an_offset_that_the_broker_did_not_take_is_asked_for_again() {
+    fn an_offset_that_the_broker_did_not_accept_is_committed_again() {
         let mut checkpoints = checkpoints();
         let mut partition = partition(&[10]);
         partition.finish(10);

@@ -22,12 +22,12 @@ use rdkafka::{
 };
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-/// How long the question for the members of the group may take.
+/// How long the request for the members of the group may take.
 const GROUP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What the client may hold of all partitions together, in KiB.
+/// The size of the client's queues of all partitions together, in KiB.
 const QUEUED_KIB: i32 = 32 << 10;
-/// Records that are taken before the group is heard.
+/// Records that are read in a row before the consumer's own queue is polled.
 const MAX_IN_A_ROW: usize = 32;
 
 fn detach(answer: KafkaResult<BorrowedMessage<'_>>) -> KafkaResult<OwnedMessage> {
@@ -39,29 +39,29 @@ pub(super) enum Polled {
     /// The next record.
     Record {
         record: OwnedMessage,
-        /// The client had no record of its partition before: it is not one of a backlog.
+        /// The client's queue of its partition was empty before: it does not belong to a backlog.
         after_pause: bool,
     },
     /// This partition is read to its end.
     End(i32),
-    /// The group has decided: [`FrameConsumer::next_rebalance`].
+    /// The group has decided a rebalance: [`FrameConsumer::next_rebalance`].
     Rebalance,
-    /// The consumer's place in some partition is not there any more.
+    /// The consumer's position in some partition does not exist any more.
     OutOfRange,
-    /// The consumer's queue is empty. [`LoopEvent::ConsumerReady`] tells when it is not any more.
+    /// The consumer's queue is empty until [`LoopEvent::ConsumerReady`].
     Nothing,
 }
 
-/// The name by which the members of a group know each other's settings.
+/// The client id, by which the members of a group recognize each other's settings.
 fn client_id(settings_hash: &str) -> String {
     format!("mattebox-{settings_hash}")
 }
 
-/// The records of a partition that the client has.
+/// librdkafka's queue of one partition.
 struct PartitionRecords {
     id: i32,
     queue: PartitionQueue<ConsumerEvents>,
-    /// There was none when it was last looked.
+    /// It was empty when it was last polled.
     was_empty: bool,
 }
 
@@ -69,20 +69,20 @@ struct PartitionRecords {
 pub(super) struct FrameConsumer {
     member: Arc<GroupMember>,
     topic: String,
-    /// Says with which settings this worker began.
+    /// The client id with the hash of this worker's settings.
     client_id: String,
     bootstrap: String,
     troubles: Arc<Troubles>,
     events: Sender<LoopEvent>,
-    /// The records of each partition that is read. They are taken in turn: librdkafka's one queue
-    /// holds those of the first partitions before those of the last.
+    /// The queue of each partition that is read. They are polled in turn: one common queue would
+    /// return all records of the first partitions before those of the last.
     queues: VecDeque<PartitionRecords>,
-    /// Records that were taken since the consumer's own queue was looked at.
+    /// Records that were read since the consumer's own queue was polled.
     in_a_row: usize,
 }
 
 impl FrameConsumer {
-    /// A consumer that has not joined the group yet, of a topic with so many partitions.
+    /// A consumer that has not joined the group yet, of a topic with this number of partitions.
     pub(super) fn new(
         settings: &WorkerSettings,
         settings_hash: &str,
@@ -101,15 +101,15 @@ impl FrameConsumer {
             ("partition.assignment.strategy", "cooperative-sticky"),
             ("enable.auto.commit", "false"),
             ("enable.auto.offset.store", "false"),
-            // A place that is not there any more is told, and never skipped without a word.
+            // A position that does not exist any more is an error, and never skipped silently.
             ("auto.offset.reset", "error"),
             ("enable.partition.eof", "true"),
-            // The group misses a killed worker after this time and gives its partitions to the
+            // The group notices a killed worker after this time and gives its partitions to the
             // others.
             ("session.timeout.ms", "10000"),
             ("heartbeat.interval.ms", "2000"),
-            // The client's queues are bounded in bytes, not in records. A larger record is taken
-            // all the same.
+            // The client's queues are bounded in bytes, not in records. A larger record is read all
+            // the same.
             ("queued.max.messages.kbytes", &queued_kib),
             ("fetch.message.max.bytes", &fetched),
             ("fetch.wait.max.ms", "100"),
@@ -148,12 +148,12 @@ impl FrameConsumer {
             .map_err(KafkaError::client("subscribe"))
     }
 
-    /// librdkafka's consumer, for questions to the broker.
+    /// librdkafka's consumer, for requests to the broker.
     pub(super) fn member(&self) -> &Arc<GroupMember> {
         &self.member
     }
 
-    /// Takes what the consumer's queues hold next, without waiting.
+    /// Polls the consumer's queues without waiting.
     pub(super) fn poll(&mut self) -> Result<Polled, KafkaError> {
         loop {
             let has_waited = self.in_a_row >= MAX_IN_A_ROW;
@@ -188,14 +188,14 @@ impl FrameConsumer {
                 ))) => return Ok(Polled::OutOfRange),
                 Some(Err(error)) => self.explain(error)?,
                 None if events.has_rebalance() => return Ok(Polled::Rebalance),
-                // It has served statistics, and there may be records behind them.
+                // It has served statistics, and there may be records after them.
                 None if events.take_called() || has_waited => {}
                 None => return Ok(Polled::Nothing),
             }
         }
     }
 
-    /// Takes what a partition has, each in its turn.
+    /// Polls the partitions' queues in turn.
     fn next_of_partitions(&mut self) -> Option<KafkaResult<OwnedMessage>> {
         for _ in 0..self.queues.len() {
             self.queues.rotate_left(1);
@@ -208,16 +208,16 @@ impl FrameConsumer {
         None
     }
 
-    /// Whether a partition had no record since this was last asked.
+    /// Whether a partition's queue was empty since the last call.
     fn take_pause(&mut self, id: i32) -> bool {
         let mut queues = self.queues.iter_mut();
-        // A record that is not from a queue of its own was fetched before it had one.
+        // A record from the common queue was fetched before its partition had a queue.
         queues
             .find(|partition| partition.id == id)
             .is_none_or(|partition| std::mem::take(&mut partition.was_empty))
     }
 
-    /// Gives a partition a queue of its own.
+    /// Separates a partition's queue from the common one.
     fn split(&mut self, partition: i32) {
         let Some(mut queue) = self.member.split_partition_queue(&self.topic, partition) else {
             return;
@@ -232,7 +232,7 @@ impl FrameConsumer {
         });
     }
 
-    /// Tells what is wrong. An error: no waiting mends it.
+    /// Logs an error, or returns it if waiting does not help.
     fn explain(&mut self, error: ClientError) -> Result<(), KafkaError> {
         match error {
             ClientError::MessageConsumptionFatal(_) => {
@@ -263,12 +263,12 @@ impl FrameConsumer {
         Ok(())
     }
 
-    /// The oldest rebalance that was not followed.
+    /// The oldest rebalance that the main loop has not followed.
     pub(super) fn next_rebalance(&self) -> Option<Rebalance> {
         self.member.context().next_rebalance()
     }
 
-    /// Other members of the group whose frames are made with other settings, by host.
+    /// Other members of the group that process frames with other settings, by host.
     pub(super) fn members_with_other_settings(&self, group: &str) -> Vec<String> {
         let ours = &self.client_id;
         let groups = self
@@ -291,15 +291,15 @@ impl FrameConsumer {
         self.member.assignment_lost()
     }
 
-    /// Asks where partitions begin.
+    /// Asks where partitions begin and end.
     pub(super) fn ranges(
         &self,
         settings: &WorkerSettings,
         partitions: &[i32],
         stop: &Stop,
-        told: impl FnMut(Gap) -> Result<(), KafkaError>,
+        on_gap: impl FnMut(Gap) -> Result<(), KafkaError>,
     ) -> Result<Vec<PartitionRange>, KafkaError> {
-        partition_range::ranges(&self.member, settings, partitions, stop, told)
+        partition_range::ranges(&self.member, settings, partitions, stop, on_gap)
     }
 
     /// Reads a partition from an offset on.
@@ -324,7 +324,7 @@ impl FrameConsumer {
             RebalanceProtocol::Cooperative => self.member.incremental_assign(&list),
             _ => self.member.assign(&list),
         };
-        assigned.map_err(KafkaError::client("take up partitions"))?;
+        assigned.map_err(KafkaError::client("read assigned partitions"))?;
         let mut new = TopicPartitionList::new();
         for range in ranges.iter().filter(|range| range.is_new) {
             let position = LogPosition {
@@ -345,14 +345,14 @@ impl FrameConsumer {
     fn starts<'a>(&self, ranges: impl Iterator<Item = &'a PartitionRange>) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
         for range in ranges {
-            // The offset of a record is never negative, so that librdkafka takes it.
+            // The offset of a record is never negative, so librdkafka accepts it.
             let start = Offset::Offset(range.start);
             let _ = list.add_partition_offset(&self.topic, range.partition, start);
         }
         list
     }
 
-    /// Stops reading partitions, for others to read them.
+    /// Stops reading partitions, so that other workers can.
     pub(super) fn unassign(&mut self, partitions: &[i32]) {
         let mut list = TopicPartitionList::new();
         partitions.iter().for_each(|partition| {
@@ -387,7 +387,7 @@ impl FrameConsumer {
         }
     }
 
-    /// From now on the consumer gives partitions back at once.
+    /// From now on the consumer accepts a revocation at once.
     pub(super) fn close(&self) {
         self.member.context().close();
     }

@@ -1,4 +1,4 @@
-//! What librdkafka tells a consumer: rebalances, statistics, errors.
+//! librdkafka's callbacks of a consumer: rebalances, statistics, errors.
 use super::counters::WorkerCounters;
 use crate::client::{LastFailure, log};
 use mattebox_engine::troubles::Cause;
@@ -26,20 +26,20 @@ pub(super) type GroupMember = BaseConsumer<ConsumerEvents>;
 pub(super) enum Rebalance {
     /// These partitions are assigned to this worker.
     Assigned(Vec<i32>),
-    /// These are to be given back.
+    /// These partitions are revoked.
     Revoked(Vec<i32>),
 }
 
-/// Keeps rebalances for the main loop: before a partition is given back, its frames in flight are
-/// finished and committed. librdkafka calls this within `poll`, on the thread of the main loop.
+/// Keeps rebalances for the main loop, which finishes and commits the frames in flight before it
+/// accepts a revocation. librdkafka calls this within `poll`, on the thread of the main loop.
 pub(super) struct ConsumerEvents {
     counters: Arc<WorkerCounters>,
     failure: LastFailure,
     topic: String,
     rebalances: Mutex<VecDeque<Rebalance>>,
-    /// `poll` has called this, so that the queue may hold more although `poll` returned nothing.
+    /// `poll` has called this, so the queue may hold more although `poll` returned nothing.
     was_called: AtomicBool,
-    /// The main loop has ended: partitions are given back at once.
+    /// The main loop has ended: revocations are accepted at once.
     is_closing: AtomicBool,
 }
 
@@ -77,12 +77,12 @@ impl ConsumerEvents {
         self.failure.words()
     }
 
-    /// Whether librdkafka has called since the last time that this was asked.
+    /// Whether librdkafka has called since this function was last called.
     pub(super) fn take_called(&self) -> bool {
         self.was_called.swap(false, Relaxed)
     }
 
-    /// From now on partitions are given back at once.
+    /// From now on revocations are accepted at once.
     pub(super) fn close(&self) {
         self.is_closing.store(true, Relaxed);
     }
@@ -160,7 +160,7 @@ impl ConsumerContext for ConsumerEvents {
     }
 }
 
-/// Gives partitions back.
+/// Accepts a revocation.
 pub(super) fn unassign<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     list: &TopicPartitionList,

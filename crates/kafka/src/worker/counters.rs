@@ -18,7 +18,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// Cameras with counters of their own. Those beyond this number share one set.
+/// Maximum number of cameras with counters. All others share one set.
 const MAX_CAMERAS: usize = 1000;
 /// The name of the shared set: for records without a camera id, and for too many cameras.
 pub const OTHERS: &str = "(others)";
@@ -32,17 +32,17 @@ pub struct WorkerCounters {
     pub clock: Arc<StageClock>,
     /// The broker answers, and the group has assigned partitions or has none left to assign.
     pub is_ready: AtomicBool,
-    /// What it waits for before it can begin.
+    /// Why it has not begun yet.
     pub waits: Waits,
     /// Assignments and revocations of partitions.
     pub(super) rebalances: AtomicU64,
     /// Commits that the broker has.
     pub(super) commits: AtomicU64,
-    /// Times that the topic of frames was deleted and made again.
+    /// Times that the topic of frames was deleted and created again.
     pub(super) topic_recreated: AtomicU64,
     /// Losses, for viewers.
     pub faults: Arc<Faults>,
-    /// Troubles that keep it from its work now.
+    /// Present troubles that stop its work.
     pub troubles: Arc<Troubles>,
 }
 
@@ -55,13 +55,13 @@ pub struct CameraCounters {
     pub(super) different: AtomicU64,
     /// Frames that came after later ones. They are written.
     pub(super) late: AtomicU64,
-    /// Tries to write a file that failed and were made again.
+    /// Failed tries to write a file that were repeated.
     pub(super) retries: AtomicU64,
     /// Times that its frame numbers began again.
     pub(super) restarts: AtomicU64,
     /// Times that its stored state could not be read, so that its matte began again.
     pub(super) state_unreadable: AtomicU64,
-    /// Times that no state was stored for the place where it went on.
+    /// Times that no state was stored for the place from which it went on.
     pub(super) state_missing: AtomicU64,
     /// Time of its last record, in seconds since 1970.
     seen: AtomicU64,
@@ -129,8 +129,7 @@ impl WorkerCounters {
         }
     }
 
-    /// Moves the counters of cameras without a record for so long to [`OTHERS`]. Returns their
-    /// names.
+    /// Moves the counters of cameras without a recent record to [`OTHERS`]. Returns their names.
     pub(super) fn forget_quiet(&self, quiet: Duration) -> Vec<String> {
         let now = now();
         let mut cameras = lock(&self.cameras);
@@ -153,7 +152,7 @@ impl WorkerCounters {
         gone.into_iter().map(|(name, _)| name).collect()
     }
 
-    /// Whether a camera is counted by itself.
+    /// Whether a camera has its own counters.
     pub(super) fn knows(&self, camera: &CameraId) -> bool {
         lock(&self.cameras).contains_key(camera.as_str())
     }
@@ -171,7 +170,7 @@ impl WorkerCounters {
             .collect()
     }
 
-    /// All partitions that were ours at some time.
+    /// All partitions that were ever assigned to this worker.
     pub fn partitions(&self) -> Vec<(i32, Arc<PartitionCounters>)> {
         lock(&self.partitions)
             .iter()
@@ -210,12 +209,12 @@ impl CameraCounters {
         self.clock.behind_us().map(|us| us as f64 / 1e6)
     }
 
-    /// It has a record now.
+    /// A record of it has just arrived.
     pub(super) fn seen(&self) {
         self.seen.store(now(), Relaxed);
     }
 
-    /// Adds the counters of another camera. Its latencies stay out.
+    /// Adds the counters of another camera, without its latencies.
     fn add(&self, other: &CameraCounters) {
         self.frames.add(&other.frames);
         for (ours, theirs) in self.own().into_iter().zip(other.own()) {
@@ -250,7 +249,7 @@ impl CameraCounters {
         }
         let too_many = recent.records.len() >= window && recent.dead as f64 > share * window as f64;
         let first = too_many && !recent.warned;
-        // It is said again only after things were better: half the share.
+        // The next warning comes only after the share was below half the limit.
         recent.warned =
             too_many || (recent.warned && recent.dead as f64 > share * window as f64 / 2.0);
         first.then_some(recent.dead)
@@ -294,18 +293,18 @@ mod tests {
     }
 
     #[test]
-    fn too_many_dead_records_are_told_once_until_it_was_better() {
+    fn too_many_dead_records_are_reported_once_until_the_share_falls() {
         let counters = CameraCounters::new("cam");
         let judge = |dead| counters.judge(dead, 0.5, 10).is_some();
-        assert!((0..9).all(|_| !judge(true)), "too few to tell");
+        assert!((0..9).all(|_| !judge(true)), "too few to judge");
         assert!(judge(true));
-        assert!(!judge(true), "it was told");
+        assert!(!judge(true), "it was reported");
         assert!((0..10).all(|_| !judge(false)));
         assert_eq!((0..10).filter(|_| judge(true)).count(), 1);
     }
 
     #[test]
-    fn cameras_that_are_gone_are_counted_as_one() {
+    fn cameras_without_records_are_counted_as_one() {
         let counters = WorkerCounters::default();
         let [gone, here] = ["gone", "here"].map(|name| name.parse().unwrap());
         read(&counters.camera(Some(&gone)), 7);
@@ -316,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn ever_new_names_are_counted_as_one() {
+    fn changing_names_are_counted_as_one() {
         let counters = WorkerCounters::default();
         for n in 0..MAX_CAMERAS + 50 {
             let camera = format!("cam{n}").parse().unwrap();

@@ -1,4 +1,5 @@
-//! Dead letters beside files: each is sent at once, and its record is done when the broker has it.
+//! Sends dead letters when results are files: each at once, and its record is done when the broker
+//! has it.
 use super::{
     job::{LogPosition, RejectedRecord},
     loop_event::LoopEvent,
@@ -17,13 +18,13 @@ use rdkafka::{
 };
 use std::{collections::HashMap, sync::Arc};
 
-/// The producer of dead letters, and those that are on their way.
+/// The producer of dead letters, and the dead letters in flight.
 pub(super) struct DeadLetterProducer {
     admin: Arc<AdminClient<Context>>,
     producer: ThreadedProducer<OnDelivery<Box<LogPosition>>>,
     frames: String,
     dead: String,
-    /// The largest value that the topic takes, once it is known to be there.
+    /// The largest value that the topic accepts, once the topic is known to exist.
     max_bytes: Option<usize>,
     /// By partition and offset.
     sent: HashMap<(i32, i64), RejectedRecord>,
@@ -47,7 +48,7 @@ impl DeadLetterProducer {
             .create_with_context(OnDelivery::new({
                 let events = shared.events.clone();
                 move |position: Box<LogPosition>, answer| {
-                    // After the main loop has ended its channel is closed.
+                    // After the end of the main loop its channel is closed.
                     let _ = events.send(LoopEvent::DeadLetterAnswered {
                         position: *position,
                         failed: answer.err().map(|error| error.to_string()),
@@ -99,8 +100,8 @@ impl DeadLetterProducer {
         Ok(())
     }
 
-    /// The record of a dead letter that the broker has answered for. Where it did not arrive, its
-    /// topic may be gone, and is made again before the next.
+    /// The record of a dead letter that the broker has answered. If the broker does not have it,
+    /// its topic may be gone, and is created again before the next.
     pub(super) fn answered(
         &mut self,
         position: LogPosition,
@@ -112,7 +113,7 @@ impl DeadLetterProducer {
         self.sent.remove(&(position.partition, position.offset))
     }
 
-    /// Forgets a partition that is given back.
+    /// Forgets a revoked partition.
     pub(super) fn forget(&mut self, partition: i32) {
         self.sent.retain(|(id, _), _| *id != partition);
     }

@@ -1,4 +1,4 @@
-//! Sending records with numbers, and where those lie that were sent.
+//! Sends numbered records, and collects the offsets of the records that the broker has.
 use crate::client::OnDelivery;
 use rdkafka::{
     error::{KafkaError as ClientError, KafkaResult, RDKafkaErrorCode},
@@ -11,15 +11,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long the question for a topic's partitions may take.
+/// How long the request for a topic's partitions may take.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(5);
 /// The wait before another try.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The number of records that are not asked for.
+/// The number of records whose offset is not needed.
 pub(super) const UNNUMBERED: usize = usize::MAX;
 
-/// The offset of a record, or why it is not there.
+/// A record's number and its offset, or why the broker does not have it.
 pub(super) type Delivered = (usize, Result<i64, ClientError>);
 
 /// Collects the broker's answers.
@@ -44,8 +44,8 @@ impl ResultDeliveries {
     }
 }
 
-/// Sends a record. Waits where the client's queue is full, and asks the broker where the client
-/// does not know the record's partition: it may have been added since the client asked last.
+/// Sends a record. Waits if the client's queue is full, and asks the broker for the topic's
+/// partitions if the client does not know the record's: it may be a new one.
 pub(super) fn send<K: ToBytes + ?Sized, P: ToBytes + ?Sized>(
     producer: &BaseProducer<OnDelivery<usize>>,
     mut record: BaseRecord<'_, K, P, usize>,

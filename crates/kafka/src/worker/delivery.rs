@@ -1,4 +1,4 @@
-//! Brings results and dead letters to the output, and tries again where that fails.
+//! Passes results and dead letters to the output, and retries if that fails.
 use super::{
     assignment::Assignment,
     counters::{CameraCounters, OTHERS},
@@ -38,12 +38,12 @@ impl Delivery {
         }
     }
 
-    /// Gets ready for a partition that is assigned.
+    /// Prepares for an assigned partition.
     pub(super) fn begin(&mut self, range: &PartitionRange) -> Result<(), KafkaError> {
         self.output.begin(range)
     }
 
-    /// Forgets a partition that is given back.
+    /// Forgets a revoked partition.
     pub(super) fn forget(&mut self, partition: i32) {
         self.output.forget(partition);
         self.retries.forget(partition);
@@ -60,12 +60,12 @@ impl Delivery {
         states.recall(position.partition, camera, position.offset, counters)
     }
 
-    /// Waits until no offset is on its way to the broker.
+    /// Waits until no commit is unanswered.
     pub(super) fn wait_until_idle(&self) {
         self.output.wait_until_idle();
     }
 
-    /// A frame is processed, or cannot be.
+    /// The processing of a frame has ended.
     pub(super) fn frame(
         &mut self,
         assignment: &mut Assignment,
@@ -130,7 +130,8 @@ impl Delivery {
                 self.unwritten(assignment, job, number, bytes, &message);
                 return Ok(());
             }
-            // It is not done: another worker, or this one after a restart, does it again.
+            // Its record is not done: another worker, or this one after a restart, processes it
+            // again.
             JobOutcome::Unnamed(JournalError::Stopped) => return Ok(()),
             JobOutcome::Unnamed(JournalError::Store(error)) => {
                 WriteRetried {
@@ -165,7 +166,8 @@ impl Delivery {
         self.reject(assignment, job.position, camera, &job.span, rejected);
     }
 
-    /// A record cannot be a frame: it becomes a dead letter, and is done when the output has that.
+    /// A record cannot be a frame: it becomes a dead letter, and is done when the output has the
+    /// dead letter.
     pub(super) fn reject(
         &mut self,
         assignment: &mut Assignment,
@@ -209,7 +211,7 @@ impl Delivery {
         }
     }
 
-    /// The broker has answered for a dead letter.
+    /// The broker has answered a dead letter.
     pub(super) fn dead_letter_answered(
         &mut self,
         assignment: &mut Assignment,
@@ -254,7 +256,7 @@ impl Delivery {
         }
     }
 
-    /// Tries again all that is due. Returns frames that can be named now.
+    /// Retries all steps that are due. Returns frames that can be named now.
     pub(super) fn retry(
         &mut self,
         assignment: &mut Assignment,
@@ -305,7 +307,7 @@ impl Delivery {
         Ok(named)
     }
 
-    /// When the next step is tried again.
+    /// When the next retry is due.
     pub(super) fn retry_due(&self) -> Option<Instant> {
         self.retries.due()
     }
@@ -315,23 +317,23 @@ impl Delivery {
         self.output.commit(reached)
     }
 
-    /// When a commit that failed is tried again.
+    /// When a failed commit is retried.
     pub(super) fn commit_due(&self) -> Option<Instant> {
         self.output.due()
     }
 
-    /// Whether the output should commit before its time.
+    /// Whether the output should commit before the interval has passed.
     pub(super) fn is_full(&self) -> bool {
         self.output.is_full()
     }
 
-    /// The broker has answered for the offsets that it was asked to take. Returns the cameras whose
-    /// states are not stored, by partition.
+    /// The broker has answered a commit. Returns the cameras whose states are not stored, by
+    /// partition.
     pub(super) fn offsets_answered(&mut self, answer: &CommitAnswer) -> Vec<(i32, Vec<CameraId>)> {
         self.output.offsets_answered(answer)
     }
 
-    /// Whether the topic of states was made again since this was last asked.
+    /// Whether the topic of states was created again since the last call.
     pub(super) fn take_restored(&mut self) -> bool {
         self.output.states().take_restored()
     }
@@ -359,7 +361,8 @@ impl Delivery {
             let camera = camera.map_or(OTHERS, CameraId::as_str);
             tracing::warn!(
                 camera,
-                "{count} of its last {} records cannot be frames: see `mattebox dead-letters list --topic {}`",
+                "{count} of its last {} records cannot be frames: see `mattebox dead-letters list \
+                 --topic {}`",
                 s.dead_window,
                 s.broker.topic
             );
@@ -377,7 +380,7 @@ fn not_sent(troubles: &Troubles, error: &str) {
     troubles.note(Cause::DeadLetters, &what);
 }
 
-/// Gives a dead letter to the output.
+/// Passes a dead letter to the output.
 fn take_dead_letter(
     output: &mut dyn Output,
     assignment: &mut Assignment,

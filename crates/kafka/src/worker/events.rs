@@ -1,4 +1,4 @@
-//! Things that happen to a worker and are counted: docs/design/events.md.
+//! Events of a worker that are counted: docs/design/events.md.
 use super::{
     counters::{CameraCounters, PartitionCounters, WorkerCounters},
     job::LogPosition,
@@ -55,7 +55,8 @@ impl Event for FileKept<'_> {
     }
 }
 
-/// A frame came after later ones of its camera. It is matted by itself and written.
+/// A frame came after later ones of its camera. It is matted without the camera's state and
+/// written.
 pub(super) struct FrameOutOfOrder<'a> {
     pub(super) counters: &'a CameraCounters,
 }
@@ -111,7 +112,7 @@ impl Event for RecordRejected<'_> {
     }
 }
 
-/// A file could not be written or named, and is tried again.
+/// A file could not be written or named, and is retried.
 pub(super) struct WriteRetried<'a> {
     pub(super) counters: &'a CameraCounters,
 }
@@ -148,7 +149,7 @@ impl Event for StatesMissing<'_> {
     }
 }
 
-/// No state is stored for the place where a camera goes on.
+/// No state is stored for the place from which a camera goes on.
 pub(super) struct StateMissing<'a> {
     pub(super) counters: &'a CameraCounters,
     pub(super) partition: i32,
@@ -173,14 +174,14 @@ pub(super) struct StateUnreadable<'a> {
     pub(super) partition: i32,
     pub(super) offset: i64,
     pub(super) problem: &'a str,
-    /// The worker goes on without it; otherwise it ends with an error that says so.
-    pub(super) is_told: bool,
+    /// The worker goes on without it, so it is logged; otherwise the worker ends with an error.
+    pub(super) is_logged: bool,
 }
 
 impl Event for StateUnreadable<'_> {
     fn emit(self) {
         self.counters.state_unreadable.fetch_add(1, Relaxed);
-        if self.is_told {
+        if self.is_logged {
             tracing::warn!(
                 camera = %self.counters.frames.camera,
                 partition = self.partition,
@@ -215,7 +216,7 @@ impl Event for RecordsLost<'_> {
     }
 }
 
-/// The topic of frames was deleted and made again.
+/// The topic of frames was deleted and created again.
 pub(super) struct TopicRecreated<'a> {
     pub(super) counters: &'a WorkerCounters,
     pub(super) topic: &'a str,

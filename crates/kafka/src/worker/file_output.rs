@@ -1,5 +1,5 @@
-//! Results in files. The processing threads write them; this stores camera states, then commits
-//! offsets, and sends dead letters.
+//! Results in files. The processing threads write the files; this file stores camera states, then
+//! commits offsets, and sends dead letters.
 use super::{
     consumer_events::GroupMember,
     dead_letter_producer::DeadLetterProducer,
@@ -23,7 +23,7 @@ use std::{
     time::Instant,
 };
 
-/// Camera states in their topic, dead letters in theirs, offsets with the broker.
+/// Writes camera states and dead letters to their topics, and commits offsets.
 pub(super) struct FileOutput {
     root: PathBuf,
     /// Files are on the disk before their offsets are committed.
@@ -31,7 +31,7 @@ pub(super) struct FileOutput {
     states: States,
     dead_letters: DeadLetterProducer,
     committer: OffsetCommitter,
-    /// The cameras of the commit that is under way.
+    /// The cameras of the unanswered commit.
     under_way: HashMap<i32, Vec<CameraId>>,
 }
 
@@ -160,8 +160,8 @@ impl Output for FileOutput {
     }
 }
 
-/// Brings everything that was written to the folder's file system to the disk: one wait for all
-/// files of a commit.
+/// Writes all cached data of the folder's file system to the disk: one wait for all files of a
+/// commit.
 fn sync(root: &Path) -> std::io::Result<()> {
     let folder = File::open(root)?;
     #[cfg(target_os = "linux")]

@@ -1,5 +1,5 @@
-//! Records that are gone before they were processed, and states that are missing: each is told
-//! once, counted, and follows the settings.
+//! Records that are gone before they were processed: each gap is logged once, counted, and treated
+//! by the settings.
 use super::{
     counters::WorkerCounters,
     events::{RecordsLost, TopicRecreated},
@@ -7,7 +7,7 @@ use super::{
 use crate::{KafkaError, settings::OnGap};
 use mattebox_engine::events::Event;
 
-/// Something that the log or the topic of states has lost.
+/// Records that are lost, or may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Gap {
     /// The topic's retention, or an operator, has removed records.
@@ -18,15 +18,15 @@ pub(super) enum Gap {
         /// How many offsets.
         lost: u64,
     },
-    /// The topic was deleted and made again.
+    /// The topic was deleted and created again.
     Recreated {
         partition: i32,
-        /// The group's offset in the topic before.
+        /// The group's offset in the deleted topic.
         offset: i64,
     },
-    /// The topic was deleted and made again while it was read.
+    /// The topic was deleted and created again while it was read.
     RecreatedMeanwhile,
-    /// The group's offset lies behind the end of the topic.
+    /// The group's offset is beyond the end of the topic.
     Beyond {
         partition: i32,
         offset: i64,
@@ -42,27 +42,28 @@ impl Gap {
                 from,
                 lost,
             } => format!(
-                "{lost} records of topic {topic} partition {partition}, from offset {from} on, were removed \
-                 before they were processed (see retention.ms and retention.bytes)"
+                "{lost} records of topic {topic} partition {partition}, from offset {from} on, \
+                 were removed before they were processed (see retention.ms and retention.bytes)"
             ),
             Gap::Recreated { partition, offset } => format!(
-                "topic {topic} was made anew: offset {offset} of partition {partition} belongs to the topic before"
+                "topic {topic} was created again: offset {offset} of partition {partition} belongs \
+                 to the topic before"
             ),
             Gap::RecreatedMeanwhile => {
-                format!("topic {topic} was made anew while it was read")
+                format!("topic {topic} was created again while it was read")
             }
             Gap::Beyond {
                 partition,
                 offset,
                 end,
             } => format!(
-                "the group's offset {offset} lies behind the end {end} of topic {topic} partition {partition}, \
-                 which was made anew or cut"
+                "the group's offset {offset} lies behind the end {end} of topic {topic} partition \
+                 {partition}, which was created again or cut"
             ),
         }
     }
 
-    /// Tells and counts it, or fails if the settings say so.
+    /// Logs and counts the gap, or fails if the settings ask for that.
     pub(super) fn follow(
         &self,
         topic: &str,

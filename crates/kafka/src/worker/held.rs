@@ -10,7 +10,7 @@ pub(super) enum HeldItem {
     DeadLetter(RejectedRecord),
 }
 
-/// What is held of one partition, by offset.
+/// The held items of one partition, by offset.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     items: BTreeMap<i64, HeldItem>,
@@ -53,7 +53,7 @@ impl Held {
         items.any(|item| matches!(item, HeldItem::DeadLetter(_)))
     }
 
-    /// All before a checkpoint, in the order of the log.
+    /// All items before a checkpoint, in the order of the log.
     pub(super) fn before(&self, end: i64) -> impl Iterator<Item = (i64, &HeldItem)> {
         self.items
             .range(..end)
@@ -68,7 +68,7 @@ impl Held {
         })
     }
 
-    /// Forgets all before a checkpoint: it is published.
+    /// Forgets all items before a checkpoint: they are published.
     pub(super) fn drop_before(&mut self, end: i64) {
         self.items = self.items.split_off(&end);
         self.bytes = self.items.values().map(HeldItem::bytes).sum();
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_stands_before_a_checkpoint_is_published() {
+    fn only_items_before_a_checkpoint_are_published() {
         let mut held = Held::default();
         held.add_dead_letter(12, rejected("three"));
         held.add_dead_letter(10, rejected("one"));

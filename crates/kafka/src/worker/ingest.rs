@@ -25,10 +25,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A clock that is off by less is not worth a word.
+/// A clock that is off by less is not logged.
 const CLOCK_TOLERANCE: Duration = Duration::from_millis(250);
 
-/// Reads records and knows the cameras of all partitions of the assignment.
+/// Reads records, and has the cameras of all partitions of the assignment.
 pub(super) struct Ingest {
     shared: Arc<WorkerContext>,
     partitions: HashMap<i32, PartitionCameras>,
@@ -39,7 +39,7 @@ pub(super) struct Ingest {
 pub(super) enum Ingested {
     /// It waits in the queue of its camera.
     Queued,
-    /// It waits in the place of this one, which is too old.
+    /// It waits in place of this frame, which is too old.
     Replaced(Arc<Job>),
     /// It cannot be a frame. The camera is known where its name can be read.
     Rejected(Option<CameraId>, Span, RejectedRecord),
@@ -53,7 +53,7 @@ impl Ingest {
         }
     }
 
-    /// Begins with a partition that is assigned.
+    /// Begins with an assigned partition.
     pub(super) fn begin(&mut self, partition: i32, topic_id: Arc<str>) {
         self.partitions
             .insert(partition, PartitionCameras::new(topic_id));
@@ -84,7 +84,7 @@ impl Ingest {
         }
     }
 
-    /// A frame that could not be named waits in the queue of its camera again.
+    /// Queues a frame again that could not be named.
     pub(super) fn queue_again(&mut self, job: Arc<Job>) {
         let known = self.partitions.get_mut(&job.position.partition);
         if let Some(queue) = known.and_then(|cameras| cameras.touch(&job.head.camera)) {
@@ -95,7 +95,7 @@ impl Ingest {
         }
     }
 
-    /// Cameras have states that are not stored: the next checkpoint stores them again.
+    /// The states of these cameras are not stored: the next checkpoint stores them again.
     pub(super) fn touch(&mut self, partition: i32, cameras: &[CameraId]) {
         if let Some(known) = self.partitions.get_mut(&partition) {
             for camera in cameras {
@@ -104,14 +104,14 @@ impl Ingest {
         }
     }
 
-    /// The states of all cameras are to be stored, also of those without a new frame.
+    /// The next checkpoint stores the states of all cameras, even without a new frame.
     pub(super) fn touch_all(&mut self) {
         self.partitions
             .values_mut()
             .for_each(PartitionCameras::touch_all);
     }
 
-    /// Forgets the cameras of a partition that is given back.
+    /// Forgets the cameras of a revoked partition.
     pub(super) fn forget(&mut self, partition: i32) {
         let Some(cameras) = self.partitions.remove(&partition) else {
             return;
@@ -132,9 +132,9 @@ impl Ingest {
             .unwrap_or_default()
     }
 
-    /// Reads a record, which was published just now if `is_live`. `recall` gives the state of a
-    /// camera that is not known yet. Quiet cameras make room for it where `are_stored`: no
-    /// checkpoint with their states is on its way.
+    /// Reads a record, which was just published if `is_live`. `recall` returns the state of a new
+    /// camera. If `are_stored`, quiet cameras make room for it: no checkpoint with their states is
+    /// unfinished.
     pub(super) fn take(
         &mut self,
         position: LogPosition,
@@ -182,7 +182,7 @@ impl Ingest {
         span
     }
 
-    /// Notes what time a camera has, and says once if it is off.
+    /// Compares a camera's clock with ours, and logs once if it is off.
     fn compare_clocks(&self, head: &FrameHead) {
         let Some(max_age) = self.shared.settings.max_age else {
             return;
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn cameras_under_ever_new_names_are_rejected_at_the_limit_and_known_ones_go_on() {
+    fn new_cameras_are_rejected_at_the_limit_and_known_ones_go_on() {
         let mut ingest = ingest();
         for n in 0..MAX_CAMERAS {
             let camera = format!("cam{n}");

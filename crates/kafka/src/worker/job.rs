@@ -9,7 +9,7 @@ use rdkafka::{Message, message::OwnedMessage};
 use std::sync::{Arc, OnceLock};
 
 /// A record's place in the log of the topic of frames, and the epoch of the assignment that read
-/// it. Everything that comes back for a record of an earlier epoch is ignored.
+/// it. Answers for records of an earlier epoch are ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LogPosition {
     pub(super) partition: i32,
@@ -34,7 +34,7 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// Its picture in the record.
+    /// The position of its picture in the record.
     pub(super) fn encoded(&self) -> EncodedPicture<'_> {
         self.head.picture(self.record.payload().unwrap_or_default())
     }
@@ -76,19 +76,19 @@ pub(super) enum RecordPicture {
 pub(super) enum JobOutcome {
     /// Its file is in place.
     Written {
-        /// Of the file.
+        /// Bytes of the file.
         bytes: usize,
     },
-    /// Its file was there and was kept.
+    /// Its file existed and was kept.
     Kept {
         /// It holds other bytes.
         is_different: bool,
     },
-    /// The record is one that came before.
+    /// The record came before.
     Repeated,
     /// It was too old to be processed.
     Stale,
-    /// It is processed, and to be published.
+    /// It is processed, and has to be published.
     Made(EncodedResult),
     /// It cannot be a frame.
     Rejected(Rejection),
@@ -98,7 +98,7 @@ pub(super) enum JobOutcome {
         number: FrameNumber,
         /// The file.
         bytes: Vec<u8>,
-        /// The system's error, with what to do.
+        /// The system's error, and the remedy.
         message: String,
     },
     /// No name can be reserved for it.
@@ -111,9 +111,9 @@ pub(super) struct EncodedResult {
     /// The number in its name.
     pub(super) number: FrameNumber,
     pub(super) bytes: Vec<u8>,
-    /// Of the picture, in pixels.
+    /// Width and height of the picture, in pixels.
     pub(super) size: (u32, u32),
-    /// Tells the settings that it was made with.
+    /// The hash of the settings that it was made with.
     pub(super) settings: String,
 }
 

@@ -5,20 +5,20 @@ use super::{
 };
 use std::sync::Arc;
 
-/// Something that the main loop acts upon. The loop looks at its owners after every event, so that
-/// an event without fields only wakes it.
+/// An event for the main loop. The loop checks all its parts after every event, so an event without
+/// fields only wakes it.
 #[derive(Debug)]
 pub(super) enum LoopEvent {
     /// A processing thread is done with a frame.
     Done { job: Arc<Job>, outcome: JobOutcome },
     /// The last state that a checkpoint waits for is known.
     StatesKnown,
-    /// The broker has answered for a dead letter.
+    /// The broker has answered a dead letter.
     DeadLetterAnswered {
         position: LogPosition,
         failed: Option<String>,
     },
-    /// The broker has answered for offsets.
+    /// The broker has answered a commit.
     OffsetsAnswered(CommitAnswer),
     /// The consumer's queue was empty and has something now: a record, a rebalance, an error.
     ConsumerReady,

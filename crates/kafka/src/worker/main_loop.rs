@@ -1,4 +1,4 @@
-//! The main loop: it waits for events and lets the owners act upon them.
+//! The main loop: waits for events and passes them to the parts of the worker.
 use super::{
     Setup,
     assignment::Assignment,
@@ -28,31 +28,31 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The loop polls the consumer at least this often. librdkafka's callback tells when there is
-/// something to be polled; this interval only keeps the worker a member of the group
-/// (`max.poll.interval.ms`) should a call be missed.
+/// The loop polls the consumer at least this often. librdkafka's callback reports when there is
+/// something to poll; this interval only keeps the worker in the group (`max.poll.interval.ms`) if
+/// a call is missed.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// How long the loop waits for space before it looks whether the group misses it.
+/// How long the loop waits for space before it checks whether it has to poll for the group.
 const FULL_INTERVAL: Duration = Duration::from_secs(10);
-/// After so long without a record of a partition the topic may have been made again.
+/// After this long without a record of a partition the topic may have been created again.
 const QUIET: Duration = Duration::from_millis(200);
-/// How often a worker asks whether the topic was made again. librdkafka does not always tell: it
-/// takes what it hears of the new topic for old news, where the broker was restarted before.
+/// How often a worker asks whether the topic was created again. librdkafka does not always report
+/// it: if the broker was restarted before, it takes the new topic's metadata for outdated.
 const TOPIC_INTERVAL: Duration = Duration::from_secs(10);
-/// How long the question for the topic's id may take between two records.
+/// How long the request for the topic's id may take between two records.
 const ID_TIMEOUT: Duration = Duration::from_secs(1);
-/// A camera without a record for so long is counted by itself no more.
-const GONE: Duration = Duration::from_secs(3600);
-/// How often it is looked whether the settings of single cameras have changed.
+/// A camera without a record for this long loses its own counters.
+const MAX_SILENCE: Duration = Duration::from_secs(3600);
+/// How often the file of the settings of single cameras is checked for changes.
 const SETTINGS_INTERVAL: Duration = Duration::from_secs(1);
-/// How often such cameras are looked for.
-const LOOK_INTERVAL: Duration = Duration::from_secs(5);
-/// The loop polls this often although too much is in flight: the group takes a member for dead that
-/// does not poll for five minutes.
+/// How often such cameras are searched.
+const FORGET_INTERVAL: Duration = Duration::from_secs(5);
+/// The loop polls this often although too much is in flight: the group drops a member that does not
+/// poll for five minutes.
 const MEMBER_INTERVAL: Duration = Duration::from_secs(60);
-/// Records that are read before the loop looks at its events again.
+/// Records that are read before the loop handles events again.
 const MAX_BATCH: usize = 64;
-/// Values of records in flight in bytes, at most: a few very large pictures.
+/// Maximum bytes of the values of records in flight: a few very large pictures.
 const MAX_BYTES: usize = 64 << 20;
 
 /// The state of the main loop.
@@ -63,25 +63,25 @@ pub(super) struct MainLoop {
     ingest: Ingest,
     checkpoints: Checkpoints,
     delivery: Delivery,
-    /// Set for a worker that ends when the records are done that were there at its start.
+    /// Set for a worker that ends when the records that existed at its start are done.
     until: Option<UntilEnd>,
     /// Processing threads that have not ended.
     threads: usize,
-    /// Records in flight, at most.
+    /// Maximum number of records in flight.
     max_records: usize,
-    /// To write down where the names of a topic end that was made again.
+    /// Records where the names of a deleted topic end.
     journal: Arc<dyn Journal>,
-    /// The topic of frames is another one than the one that is read.
+    /// The topic of frames was created again: the one that is read is gone.
     is_recreated: bool,
     /// When the consumer was last polled.
     last_poll: Instant,
     /// When the topic's id was last asked for.
     last_topic_check: Instant,
-    /// When cameras that are gone were last looked for.
-    last_look: Instant,
-    /// When it was last looked whether the settings of single cameras have changed.
+    /// When cameras without records were last searched.
+    last_forget: Instant,
+    /// When the settings of single cameras were last checked for changes.
     last_settings: Instant,
-    /// The log says already that members of the group have other settings.
+    /// The other settings of members of the group are logged.
     has_told_settings: bool,
     stop: Stop,
     abort: Stop,
@@ -92,7 +92,7 @@ pub(super) struct MainLoop {
 pub(super) enum Ended {
     /// It was stopped, or everything is done.
     Done,
-    /// The topic of frames was made again: another loop begins with its oldest record.
+    /// The topic of frames was created again: another loop begins with its oldest record.
     TopicRecreated,
 }
 
@@ -101,14 +101,14 @@ pub(super) enum Ended {
 enum Fetched {
     /// There may be more.
     More,
-    /// The consumer has nothing. An event tells when it has.
+    /// The consumer has no records. An event reports new ones.
     Nothing,
-    /// Too much is in flight. Events tell when frames are done.
+    /// Too much is in flight. Events report finished frames.
     Full,
 }
 
 impl MainLoop {
-    /// A loop without partitions, for so many processing threads.
+    /// A loop without partitions, for this number of processing threads.
     pub(super) fn new(
         setup: &Setup,
         consumer: FrameConsumer,
@@ -131,7 +131,7 @@ impl MainLoop {
             delivery: Delivery::new(shared.clone(), output),
             until,
             threads,
-            // Where old frames are skipped, each camera's queue is bounded by itself.
+            // If old frames are skipped, each camera's queue has its own bound.
             max_records: match settings.max_age {
                 None => 64 + 8 * settings.threads.get(),
                 Some(_) => usize::MAX,
@@ -140,7 +140,7 @@ impl MainLoop {
             is_recreated: false,
             last_poll: Instant::now(),
             last_topic_check: Instant::now(),
-            last_look: Instant::now(),
+            last_forget: Instant::now(),
             last_settings: Instant::now(),
             has_told_settings: false,
             stop: setup.stop.clone(),
@@ -149,7 +149,7 @@ impl MainLoop {
         }
     }
 
-    /// Tries again what has failed and is due.
+    /// Retries failed steps that are due.
     fn retry(&mut self) -> Result<(), KafkaError> {
         let named = self.delivery.retry(&mut self.assignment)?;
         named
@@ -158,7 +158,7 @@ impl MainLoop {
         Ok(())
     }
 
-    /// Works until it is stopped, or the records that were there at its start are done.
+    /// Runs until it is stopped, or the records that existed at its start are done.
     pub(super) fn run(&mut self) -> Result<Ended, KafkaError> {
         while !self.stop.is_stopped() && !self.is_recreated {
             let fetched = self.fetch()?;
@@ -189,7 +189,7 @@ impl MainLoop {
             self.leave_topic()?;
             return Ok(Ended::TopicRecreated);
         }
-        // Frames in flight are finished and committed; then the partitions are for others.
+        // Frames in flight are finished and committed before other workers get the partitions.
         let all: Vec<i32> = self.assignment.partitions().map(|p| p.id()).collect();
         self.drain(&all)?;
         self.give_back(&all);
@@ -201,8 +201,8 @@ impl MainLoop {
         self.threads
     }
 
-    /// The topic was made again. Frames of the one before that are in flight are finished, nothing
-    /// is committed, and the names of the next topic's frames go on above theirs.
+    /// The topic was created again. The deleted topic's frames in flight are finished, nothing is
+    /// committed, and the names of the new topic's frames go on above theirs.
     fn leave_topic(&mut self) -> Result<(), KafkaError> {
         let settings = &self.shared.settings;
         let topic = &settings.broker.topic;
@@ -224,7 +224,7 @@ impl MainLoop {
         Ok(())
     }
 
-    /// Writes down where the names of a partition's cameras end.
+    /// Records where the names of a partition's cameras end.
     fn close_names(&self, partition: i32) {
         for (camera, queue, topic_id) in self.ingest.queues(partition) {
             let (answer, state) = crossbeam_channel::bounded(1);
@@ -243,7 +243,7 @@ impl MainLoop {
         }
     }
 
-    /// Polls although too much is in flight, so that the group does not take this worker for dead.
+    /// Polls although too much is in flight, so that the group does not drop this worker.
     fn stay_member(&mut self) -> Result<(), KafkaError> {
         if self.last_poll.elapsed() < MEMBER_INTERVAL {
             return Ok(());
@@ -251,7 +251,7 @@ impl MainLoop {
         self.poll().map(drop)
     }
 
-    /// Asks whether the topic is still the one that is read.
+    /// Asks whether the topic was created again.
     fn check_topic(&mut self, timeout: Duration) {
         self.last_topic_check = Instant::now();
         let topic = &self.shared.settings.broker.topic;
@@ -265,8 +265,8 @@ impl MainLoop {
         }
     }
 
-    /// The place of a partition is not in the topic any more: records were removed, or the topic
-    /// was made again.
+    /// The position of a partition does not exist any more: records were removed, or the topic was
+    /// created again.
     fn out_of_range(&mut self) -> Result<(), KafkaError> {
         self.check_topic(BROKER_TIMEOUT);
         if self.is_recreated {
@@ -294,7 +294,7 @@ impl MainLoop {
         Ok(())
     }
 
-    /// Handles no more events, so that no sender waits for the loop, and gives partitions back at
+    /// Handles no more events, so that no sender waits for the loop, and accepts revocations at
     /// once from now on.
     pub(super) fn close(&mut self) {
         self.events = crossbeam_channel::never();
@@ -308,8 +308,8 @@ impl MainLoop {
     fn not_recorded(&self, error: &ClientError) {
         let error = reason::words(error);
         let what = format!(
-            "what is done cannot be recorded: {error}; it is tried again, and done again after a \
-             restart"
+            "finished records cannot be committed: {error}; this is tried again, and after a \
+             restart they are processed again"
         );
         self.counters().troubles.note(Cause::State, &what);
     }
@@ -319,7 +319,7 @@ impl MainLoop {
         records >= self.max_records || bytes >= MAX_BYTES
     }
 
-    /// Whether every partition that is read has room for another camera.
+    /// Whether every assigned partition has room for another camera.
     fn has_room(&self) -> bool {
         let mut read = self.assignment.partitions().filter(|p| !p.is_paused());
         read.all(|partition| self.ingest.has_room(partition.id()))
@@ -356,7 +356,7 @@ impl MainLoop {
         Ok(Fetched::More)
     }
 
-    /// Takes what the consumer has next. Returns why reading pauses, if it does.
+    /// Polls the consumer. Returns why reading pauses, if it does.
     fn poll(&mut self) -> Result<Option<Fetched>, KafkaError> {
         self.last_poll = Instant::now();
         match self.assignment.poll()? {
@@ -364,8 +364,8 @@ impl MainLoop {
                 record,
                 after_pause,
             } => {
-                // A topic is not made again without a pause between its records, nor so soon after
-                // it was found to be the same.
+                // A topic is not created again without a pause between its records, nor so soon
+                // after the last check.
                 let was_quiet = self.assignment.was_quiet(record.partition(), QUIET);
                 if after_pause && was_quiet && self.last_topic_check.elapsed() >= QUIET {
                     self.check_topic(ID_TIMEOUT);
@@ -429,7 +429,7 @@ impl MainLoop {
         self.handle_waiting()
     }
 
-    /// When the loop has to act although there is no event.
+    /// When the loop has to act without an event.
     fn due(&self) -> Option<Instant> {
         let checkpoints = &self.checkpoints;
         let mut partitions = self.assignment.partitions();
@@ -446,7 +446,7 @@ impl MainLoop {
         due.into_iter().flatten().min()
     }
 
-    /// Handles the events that are there.
+    /// Handles all waiting events.
     fn handle_waiting(&mut self) -> Result<(), KafkaError> {
         while let Ok(event) = self.events.try_recv() {
             self.handle(event)?;
@@ -494,7 +494,7 @@ impl MainLoop {
         }
     }
 
-    /// Puts checkpoints when it is time, or at once if `now`, and commits those that are reached.
+    /// Sets checkpoints when they are due, or at once if `now`, and commits those that are reached.
     fn commit(&mut self, now: bool) -> Result<(), KafkaError> {
         if self.delivery.take_restored() {
             self.ingest.touch_all();
@@ -546,8 +546,8 @@ impl MainLoop {
                 partition,
                 cameras,
                 |queue, barrier| queues.barrier(queue, barrier),
-                // A full channel wakes the loop anyway. This may be the thread of the loop, or one
-                // that has the queues locked: it must not wait.
+                // A full channel wakes the loop anyway. This thread must not wait: it may be the
+                // loop's own, or hold the lock of the queues.
                 move || drop(events.try_send(LoopEvent::StatesKnown)),
             );
         }
@@ -580,7 +580,10 @@ impl MainLoop {
                 }
                 Rebalance::Revoked(ids) => {
                     if self.assignment.is_lost() {
-                        tracing::warn!(partitions = ?ids, "partitions were lost: others do again what was not recorded");
+                        tracing::warn!(
+                            partitions = ?ids,
+                            "partitions were lost: other workers process uncommitted records again"
+                        );
                     } else {
                         self.drain(&ids)?;
                     }
@@ -594,14 +597,14 @@ impl MainLoop {
     fn take_partitions(&mut self, ids: &[i32]) -> Result<(), KafkaError> {
         let settings = &self.shared.settings;
         let counters = &self.shared.counters;
-        let told = |gap: Gap| gap.follow(&settings.broker.topic, settings.on_gap, counters);
-        let ranges = self.assignment.ranges(settings, ids, &self.stop, told)?;
+        let on_gap = |gap: Gap| gap.follow(&settings.broker.topic, settings.on_gap, counters);
+        let ranges = self.assignment.ranges(settings, ids, &self.stop, on_gap)?;
         let known = self.assignment.topic_ids();
         if ranges
             .iter()
             .any(|range| known.iter().any(|id| *id != range.topic_id))
         {
-            // What is assigned belongs to the topic before.
+            // The assigned partitions belong to the deleted topic.
             self.is_recreated = true;
             return Ok(());
         }
@@ -623,14 +626,14 @@ impl MainLoop {
         }
     }
 
-    /// Counts and shows cameras no more that had no record for long.
+    /// Removes the counters and the page's tiles of cameras without a recent record.
     fn forget_quiet(&mut self) {
-        if self.last_look.elapsed() < LOOK_INTERVAL {
+        if self.last_forget.elapsed() < FORGET_INTERVAL {
             return;
         }
-        self.last_look = Instant::now();
+        self.last_forget = Instant::now();
         let counters = &self.shared.counters;
-        for camera in counters.forget_quiet(GONE) {
+        for camera in counters.forget_quiet(MAX_SILENCE) {
             counters.troubles.over_for(&camera);
         }
         let cameras = &self.shared.cameras;
@@ -638,7 +641,7 @@ impl MainLoop {
         cameras.forget_quiet(self.shared.settings.forget);
     }
 
-    /// Warns where members of one group make their frames with other settings.
+    /// Warns if members of the group process frames with other settings.
     fn warn_of_other_settings(&mut self) {
         let settings = &self.shared.settings;
         let others = self.assignment.members_with_other_settings(&settings.group);
@@ -648,8 +651,8 @@ impl MainLoop {
         tracing::warn!(
             group = settings.group,
             members = others.join(", "),
-            "other workers of the group make their frames with other settings than this one: give all the same, or \
-             another --group"
+            "other workers of the group make their frames with other settings than this one: give \
+             all the same, or another --group"
         );
     }
 
@@ -663,9 +666,9 @@ impl MainLoop {
         self.assignment.give_back(ids);
     }
 
-    /// Finishes and commits the records in flight of partitions, as far as there is time.
+    /// Finishes and commits the records in flight of partitions, as far as the timeout allows.
     fn drain(&mut self, ids: &[i32]) -> Result<(), KafkaError> {
-        // A timeout past the end of the clock is none.
+        // A timeout beyond the range of the clock is no limit.
         let deadline = Instant::now().checked_add(self.shared.settings.shutdown_timeout);
         loop {
             self.retry()?;
@@ -680,7 +683,11 @@ impl MainLoop {
                 return Ok(());
             }
             if deadline.is_some_and(|at| Instant::now() >= at) || self.abort.is_stopped() {
-                tracing::warn!(partitions = ?open, "not everything could be finished in time: it is done again by whoever gets the partitions");
+                tracing::warn!(
+                    partitions = ?open,
+                    "not all records could be finished in time: the next worker of the partitions \\
+                     processes the rest again"
+                );
                 return Ok(());
             }
             self.commit(true)?;
@@ -700,10 +707,9 @@ impl MainLoop {
         self.counters().is_ready.load(Relaxed)
     }
 
-    /// Whether the worker is to end, because the records that were there at its start are done and
-    /// committed.
+    /// Whether the worker has to end: the records that existed at its start are done and committed.
     fn is_over(&mut self) -> Result<bool, KafkaError> {
-        // Taking partitions looks into the group's offsets in a topic that was made again since.
+        // New partitions may belong to a topic that was created again: their offsets show it.
         if !self.is_ready() {
             return Ok(false);
         }

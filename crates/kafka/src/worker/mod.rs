@@ -2,31 +2,31 @@
 //!
 //! ```text
 //! broker ─► assignment ─► ingest ─► queues (one per camera) ─► threads (one per core) ─► files, or
-//!               ▲                                                   │          held for a transaction
+//!               ▲                                                   │      held for a transaction
 //!               └──────────────── events ◄──────────────────────────┘
 //!           all before a checkpoint is done ─► its states are stored, its offset is committed
 //! ```
 //!
-//! One thread, the main loop, talks to the broker and knows what is in flight. Others process
-//! frames. The main loop waits on one channel of events.
+//! One thread, the main loop, talks to the broker and tracks the records in flight. Other threads
+//! process frames. The main loop waits on one channel of events.
 //!
 //! # Layout
 //!
-//! * `main_loop`: waits for events and lets the owners act; [`event`]: the events.
+//! * `main_loop`: waits for events and passes them on; `loop_event`: the events.
 //! * [`assignment`]: the partitions of this worker; [`partition`]: the records in flight of one.
 //! * [`consumer`]: the member of the group; `consumer_events`: rebalances and statistics of
 //!   librdkafka; `partition_range`: where a partition begins.
 //! * [`ingest`]: a record becomes a frame in a queue or is rejected; [`cameras`]: the cameras of a
 //!   partition; `camera_clock`: how old a frame is; [`job`]: a frame in flight.
 //! * [`processing`]: the threads that process frames; [`shared`]: shared by them and the main loop.
-//! * [`checkpoints`]: places that may be committed, with the camera states of exactly there.
-//! * [`delivery`]: results and dead letters to the output; [`retries`]: steps that failed.
+//! * [`checkpoints`]: places that may be committed, with the camera states at that place.
+//! * [`delivery`]: passes results and dead letters to the output; [`retries`]: steps that failed.
 //! * [`output`]: the contract of both outputs.
 //!   - `file_output`: `dead_letter_producer`, `offset_committer`.
 //!   - `topic_output`: `transactions` with `result_records`, `held` until then; `result_topics`.
 //! * [`states`]: the states of cameras, in `state_topic`; [`names_topic`]: the journal of names;
-//!   [`names_in_flight`]: of frames that have no file yet.
-//! * [`gap`]: records that are gone; [`deliveries`]: where sent records lie.
+//!   [`names_in_flight`]: the names of frames that have no file yet.
+//! * [`gap`]: records that are gone; [`deliveries`]: the offsets of sent records.
 //! * `until_end`: `--until end`.
 //! * [`events`]: things that are counted, in [`counters`]; [`metrics`]: how Prometheus reads them;
 //!   [`report`]: the summary at the end.
@@ -72,7 +72,7 @@ pub use state_topic::{WorkerTopicsError, check_names};
 
 use super::{
     KafkaError,
-    client::{self, Context, again, until_answered},
+    client::{self, Context, retry_request, until_answered},
     topics,
 };
 use crate::settings::{WorkerSettings, WorkerSink};
@@ -107,10 +107,11 @@ use std::{
 use topic_output::TopicOutput;
 use until_end::UntilEnd;
 
-/// Events that may wait for the main loop.
+/// Maximum number of events that wait for the main loop.
 const MAX_EVENTS: usize = 4096;
 
-/// A worker whose network is loaded and whose folder can be written. The broker is not asked yet.
+/// A worker whose network is loaded and whose folder can be written. It has not asked the broker
+/// yet.
 pub struct Worker {
     shared: Arc<WorkerContext>,
     processors: Vec<FrameProcessor>,
@@ -119,30 +120,30 @@ pub struct Worker {
     abort: Stop,
 }
 
-/// A worker that is ready to begin: the broker answers, the topic is there, and it has joined the
+/// A worker that is ready to begin: the broker answers, the topic exists, and it has joined the
 /// group.
 pub struct JoinedWorker {
     shared: Arc<WorkerContext>,
     processing: Vec<ProcessingThread>,
     main: MainLoop,
     setup: Setup,
-    /// No other process writes into the folder but workers of this group.
+    /// Only workers of this group write into the folder.
     _claim: Option<FolderClaim>,
 }
 
-/// What a main loop is made of, also when the topic of frames was made again.
+/// The parts of a main loop. They stay when the topic of frames is created again.
 struct Setup {
     shared: Arc<WorkerContext>,
     journal: Arc<dyn Journal>,
     events: Receiver<LoopEvent>,
     stop: Stop,
     abort: Stop,
-    /// No thread waits for the journal any more.
+    /// Ends all waits for the journal.
     end: Stop,
 }
 
 impl Worker {
-    /// Loads the network and looks whether the folder can be written. `stop` ends the reading,
+    /// Loads the network and checks that the folder can be written. `stop` ends the reading,
     /// `abort` everything.
     pub fn new(settings: WorkerSettings, stop: Stop, abort: Stop) -> Result<Self, KafkaError> {
         let threads = settings.threads.get();
@@ -154,7 +155,7 @@ impl Worker {
             .map(|_| FrameProcessor::new(&shared.engine, &Arc::new(shared.settings.frame.clone())))
             .collect::<Result<Vec<_>, StartError>>()?;
         if let WorkerSink::Directory(root) = &shared.settings.sink {
-            // A folder that cannot be written is told before the broker is waited for.
+            // A folder that cannot be written is reported before the wait for the broker.
             create_folder(root)?;
             PendingFile::create(&root.join("writable"))?;
         }
@@ -179,7 +180,7 @@ impl Worker {
         let settings = &shared.settings;
         let waits = &shared.counters.waits;
         let admin =
-            client::connect_telling(&settings.broker, settings.connect_timeout, &stop, waits)?;
+            client::connect_with_waits(&settings.broker, settings.connect_timeout, &stop, waits)?;
         let claim = claim(&admin, settings, &stop)?;
         let partitions = await_topic(&admin, &shared, &stop)?;
         let end = Stop::new();
@@ -226,13 +227,13 @@ impl Worker {
         metrics::monitor(&self.shared.counters)
     }
 
-    /// The cameras, to be seen and changed while it runs.
+    /// The cameras as the page sees and changes them.
     pub fn cameras(&self) -> Arc<CameraRegistry> {
         self.shared.cameras.clone()
     }
 
-    /// A function that puts another background behind the frames of all cameras, from the next on.
-    /// One that cannot be opened changes nothing.
+    /// A function that changes the background of all cameras from the next frame on. A background
+    /// that cannot be opened changes nothing.
     pub fn background_changer(
         &self,
     ) -> impl Fn(&BackgroundSpec) -> Result<(), String> + Send + use<> {
@@ -248,7 +249,7 @@ impl Worker {
 }
 
 impl JoinedWorker {
-    /// Works until it is stopped, or the records that were there at its start are done.
+    /// Runs until it is stopped, or the records that existed at its start are done.
     pub fn run(self) -> Result<WorkerReport, KafkaError> {
         let JoinedWorker {
             shared,
@@ -269,7 +270,7 @@ impl JoinedWorker {
                 Ok(Ended::TopicRecreated) => {
                     let left = main.threads();
                     main.close();
-                    match setup.again(left) {
+                    match setup.main_loop_again(left) {
                         Ok(next) => main = next,
                         Err(error) => break Err(error),
                     }
@@ -294,7 +295,7 @@ impl JoinedWorker {
 }
 
 impl Setup {
-    /// A main loop whose consumer has joined the group, for a topic with so many partitions.
+    /// A main loop whose consumer has joined the group, for a topic with this number of partitions.
     fn main_loop(
         &self,
         admin: AdminClient<Context>,
@@ -320,12 +321,12 @@ impl Setup {
         Ok(MainLoop::new(self, consumer, output, until, threads))
     }
 
-    /// A main loop for a topic that was made again, once it is there.
-    fn again(&self, threads: usize) -> Result<MainLoop, KafkaError> {
+    /// Waits until a deleted topic exists again, and returns a main loop for it.
+    fn main_loop_again(&self, threads: usize) -> Result<MainLoop, KafkaError> {
         let settings = &self.shared.settings;
         self.shared.counters.is_ready.store(false, Relaxed);
         let waits = &self.shared.counters.waits;
-        let admin = client::connect_telling(
+        let admin = client::connect_with_waits(
             &settings.broker,
             settings.connect_timeout,
             &self.stop,
@@ -370,7 +371,7 @@ impl Setup {
     }
 }
 
-/// Makes the folder of the files this group's own.
+/// Makes this group the owner of the folder.
 fn claim(
     admin: &AdminClient<Context>,
     settings: &WorkerSettings,
@@ -379,13 +380,13 @@ fn claim(
     let WorkerSink::Directory(root) = &settings.sink else {
         return Ok(None);
     };
-    let cluster = again(
+    let cluster = retry_request(
         settings.connect_timeout,
         stop,
         "ask for the cluster's id",
         || {
             let id = admin.inner().fetch_cluster_id(BROKER_TIMEOUT);
-            // A broker that answers and gives no id has none.
+            // A broker that answers without an id has none.
             id.map_or_else(
                 || client::metadata(admin, None, BROKER_TIMEOUT).map(|_| String::new()),
                 Ok,
@@ -401,8 +402,8 @@ fn claim(
     claim.names(&settings.names).map_err(StartError::from)?;
     if let Some(previous) = claim.previous().filter(|previous| **previous != owner) {
         tracing::warn!(
-            "{} was written by {previous}, whose log is gone: the names of new frames go on above the files that \
-             are there",
+            "{} was written by {previous}, whose log is gone: the names of new frames go on above \
+             the files that are there",
             root.display()
         );
     }
@@ -410,8 +411,8 @@ fn claim(
     Ok(Some(claim))
 }
 
-/// Wakes the main loop when the worker is asked to stop. A loop with events in its channel looks
-/// at the request anyway.
+/// Wakes the main loop when the worker is asked to stop. A loop with events in its channel checks
+/// the request anyway.
 fn wake_at(request: &Stop, events: &Sender<LoopEvent>) {
     let events = events.clone();
     request.on_stop(move || drop(events.try_send(LoopEvent::Stopping)));
@@ -428,8 +429,8 @@ fn start(processing: Vec<ProcessingThread>) -> Result<Vec<JoinHandle<()>>, Start
     processing.into_iter().enumerate().map(start).collect()
 }
 
-/// Waits until the topic is there, and returns how many partitions it has. A worker that is to end
-/// at the end of the topic does not wait longer than for the broker.
+/// Waits until the topic exists, and returns how many partitions it has. A worker with `--until
+/// end` waits no longer than for the broker.
 fn await_topic(
     admin: &AdminClient<Context>,
     shared: &WorkerContext,
@@ -438,7 +439,7 @@ fn await_topic(
     let settings = &shared.settings;
     let topic = &settings.broker.topic;
     let begun = Instant::now();
-    let mut said = false;
+    let mut is_logged = false;
     loop {
         let found = topics::partitions(admin, topic).and_then(|found| {
             if found.is_some() {
@@ -464,7 +465,7 @@ fn await_topic(
                 problem,
             });
         }
-        if !std::mem::replace(&mut said, true) {
+        if !std::mem::replace(&mut is_logged, true) {
             let what = format!("waiting for topic {topic}: a camera makes it");
             tracing::info!("{what}");
             shared.counters.waits.set(what);
@@ -475,7 +476,7 @@ fn await_topic(
     }
 }
 
-/// Frames that compaction removes would be lost without a word.
+/// Frames that compaction removes would be lost silently.
 fn refuse_compacted(admin: &AdminClient<Context>, topic: &str) -> Result<(), KafkaError> {
     let policy = topics::setting(admin, topic, "cleanup.policy")?.unwrap_or_default();
     if policy.split(',').any(|part| part == "compact") {

@@ -1,5 +1,5 @@
-//! The names of frames in flight. A record that comes twice close together is not made a second
-//! time: the file of the first may not be there yet.
+//! The names of frames in flight. A record that comes twice close together is not processed twice:
+//! the file of the first may not exist yet.
 use mattebox_core::frame::{CameraId, FrameNumber};
 use std::{
     collections::HashMap,
@@ -11,7 +11,7 @@ use std::{
 pub(super) struct NamesInFlight(Mutex<HashMap<(CameraId, FrameNumber), usize>>);
 
 impl NamesInFlight {
-    /// A frame has this name until what is returned is dropped.
+    /// A frame has this name until the returned value is dropped.
     pub(super) fn take(self: &Arc<Self>, camera: &CameraId, number: FrameNumber) -> NameInFlight {
         let name = (camera.clone(), number);
         *self.lock().entry(name.clone()).or_default() += 1;

@@ -1,12 +1,12 @@
-//! The numbering journal in a topic, `<topic>.names`.
+//! The journal of names in a topic, `<topic>.names`.
 //!
-//! It belongs to the topic of the frames, not to a group: a second group names the same frame
-//! alike. It has one partition, so that its lines have one order, and keeps all of them: the first
-//! line wins, which a compacted topic would turn round. A thread reads it to its end and goes on
-//! reading; a writer waits until that thread has read its line.
+//! It belongs to the topic of the frames, not to a group: two groups give a frame the same name. It
+//! has one partition, so its lines have one order, and keeps all of them: the first line wins, but
+//! a compacted topic keeps the last. A thread reads it to its end and goes on reading; a writer
+//! waits until that thread has read its line.
 use crate::{
     KafkaError,
-    client::{Context, OnDelivery, again},
+    client::{Context, OnDelivery, retry_request},
     reason,
     settings::WorkerSettings,
     topics::{self, Wanted},
@@ -40,9 +40,9 @@ use std::{
 
 /// How long the journal may take to be read at the start.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long one question to the broker may take.
+/// How long one request to the broker may take.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long one poll of the reader, or one wait of a writer, takes before it looks at the end.
+/// How long one poll of the reader, or one wait of a writer, takes before it checks whether to end.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The journal of a topic's names.
@@ -50,16 +50,16 @@ pub(super) struct NamesTopic {
     topic: String,
     producer: ThreadedProducer<OnDelivery<NamesWriter>>,
     known: Arc<KnownNames>,
-    /// Nothing is waited for any more.
+    /// Ends all waits.
     end: Stop,
     troubles: Arc<Troubles>,
 }
 
-/// What the reader has read.
+/// The lines that the reader has read.
 #[derive(Default)]
 struct KnownNames {
     lines: Mutex<Lines>,
-    /// The reader has read something.
+    /// Signals that the reader has read a line.
     changed: Condvar,
     is_closing: AtomicBool,
 }
@@ -67,11 +67,11 @@ struct KnownNames {
 #[derive(Default)]
 struct Lines {
     cameras: HashMap<CameraId, Arc<CameraBlocks>>,
-    /// The offset behind the last line.
+    /// The offset after the last line.
     next: i64,
     /// Where the journal ended at the start.
     end: i64,
-    /// The reader has been at the end.
+    /// The reader has reached the end.
     is_read: bool,
     /// Why the journal cannot be used.
     problem: Option<String>,
@@ -83,9 +83,9 @@ impl KnownNames {
     }
 }
 
-/// At which offset a line is.
+/// The offset of a line, or why the broker does not have it.
 type NamesAnswer = Result<i64, ClientError>;
-/// Tells the writer of a line.
+/// Passes that to the writer of the line.
 type NamesWriter = Box<Sender<NamesAnswer>>;
 
 /// The name of the journal of a topic.
@@ -94,7 +94,7 @@ pub(crate) fn name(frames: &str) -> String {
 }
 
 impl NamesTopic {
-    /// Makes the topic if it is missing, and reads it.
+    /// Creates the topic if it is missing, and reads it.
     pub(super) fn open(
         admin: &AdminClient<Context>,
         settings: &WorkerSettings,
@@ -108,7 +108,8 @@ impl NamesTopic {
         let reader: BaseConsumer<Context> = settings
             .broker
             .client(&[
-                // Needed by the client to be given partitions; the group is never joined.
+                // librdkafka requires it for the assignment of partitions; the group is never
+                // joined.
                 ("group.id", settings.group.as_str()),
                 ("enable.auto.commit", "false"),
                 ("enable.partition.eof", "true"),
@@ -122,8 +123,8 @@ impl NamesTopic {
             .add_partition_offset(&topic, 0, Offset::Beginning)
             .and_then(|()| reader.assign(&place))
             .map_err(KafkaError::client(format!("read topic {topic}")))?;
-        // The end is known at once so, and not only when a fetch comes back empty.
-        let (_, behind) = again(READ_TIMEOUT, stop, "ask where the names end", || {
+        // This returns the end at once; a fetch would show it only when it comes back empty.
+        let (_, behind) = retry_request(READ_TIMEOUT, stop, "ask where the names end", || {
             reader.fetch_watermarks(&topic, 0, BROKER_TIMEOUT)
         })?;
         known.lock().end = behind;

@@ -1,13 +1,13 @@
-//! Stores camera states and commits the offsets that they stand for, beside the main loop, one
+//! Stores camera states and commits their offsets, on another thread than the main loop and one
 //! request at a time: the main loop never waits for the broker, and requests do not overtake each
 //! other.
 //!
-//! The order of a request: the states are in their topic; the topic of the frames is still the one
-//! that the offsets belong to; the offsets are committed. An error in between leaves states that no
-//! offset stands for.
+//! The steps of a request: store the states in their topic; check that the topic of the frames was
+//! not created again; commit the offsets. An error in between leaves states without an offset,
+//! which are never used.
 //!
-//! librdkafka answers an asynchronous commit only where a callback of its old kind is set, and the
-//! `rdkafka` crate sets none. So the request is a synchronous one, on a thread of its own.
+//! librdkafka reports the result of an asynchronous commit only to a callback of its old API, which
+//! the `rdkafka` crate does not set. So the request is synchronous, on a separate thread.
 use super::{
     consumer_events::GroupMember,
     deliveries::{self, ResultDeliveries, UNNUMBERED},
@@ -36,26 +36,26 @@ use std::{
 /// How long the states of a commit may take to be stored.
 const STORE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// An offset to commit, with the states of exactly there.
+/// An offset to commit, with the camera states at that offset.
 #[derive(Debug)]
 pub(super) struct CommitRequest {
     pub(super) position: LogPosition,
     pub(super) metadata: OffsetMetadata,
     pub(super) states: Vec<(CameraId, CameraState)>,
-    /// Keys of states that are not needed any more.
+    /// Keys of obsolete states.
     pub(super) obsolete: Vec<String>,
 }
 
 /// The broker's answer.
 #[derive(Debug, Default)]
 pub(super) struct CommitAnswer {
-    /// The offsets that it has.
+    /// The committed offsets.
     pub(super) taken: Vec<LogPosition>,
-    /// The states that are stored: partition, camera, offset, and where they lie.
+    /// The stored states: partition, camera, offset, and their offset in the topic of states.
     pub(super) stored: Vec<(i32, CameraId, i64, i64)>,
-    /// Why it does not have the others.
+    /// Why the other offsets are not committed.
     pub(super) failed: Option<ClientError>,
-    /// The topic is not the one any more that the offsets belong to.
+    /// The topic of the offsets is gone: it was created again.
     pub(super) is_recreated: bool,
 }
 
@@ -66,7 +66,7 @@ pub(super) struct OffsetCommitter {
     progress: Arc<CommitProgress>,
 }
 
-/// Whether the thread is at work.
+/// Whether the thread has a request.
 #[derive(Default)]
 struct CommitProgress {
     is_working: Mutex<bool>,
@@ -99,19 +99,19 @@ impl OffsetCommitter {
         let topic = broker.topic.clone();
         let states = StateProducer::open(broker, states)?;
         let progress = Arc::new(CommitProgress::default());
-        let told = progress.clone();
+        let thread_progress = progress.clone();
         let started: io::Result<_> =
             thread::Builder::new()
                 .name("offsets".to_owned())
                 .spawn(move || {
                     for requests in to_do {
-                        // The worker has ended, and its consumer with it.
+                        // The worker and its consumer have ended.
                         let Some(member) = member.upgrade() else {
                             return;
                         };
                         let answer = states.commit(&member, &topic, requests);
                         drop(member);
-                        told.set(false);
+                        thread_progress.set(false);
                         if events.send(LoopEvent::OffsetsAnswered(answer)).is_err() {
                             return;
                         }
@@ -125,12 +125,12 @@ impl OffsetCommitter {
         })
     }
 
-    /// Whether a request is on its way.
+    /// Whether a request is unanswered.
     pub(super) fn is_busy(&self) -> bool {
         self.is_busy
     }
 
-    /// Asks the broker to take offsets. Not while it is busy.
+    /// Commits offsets. Not to be called during another request.
     pub(super) fn request(&mut self, requests: Vec<CommitRequest>) {
         self.progress.set(true);
         self.is_busy = self.requests.try_send(requests).is_ok();
@@ -139,13 +139,13 @@ impl OffsetCommitter {
         }
     }
 
-    /// The broker has answered.
+    /// The request is answered.
     pub(super) fn answered(&mut self) {
         self.is_busy = false;
     }
 
-    /// Waits until no request is under way: an offset must not be committed after its partition is
-    /// given back.
+    /// Waits until no request is unanswered: an offset must not be committed after its partition is
+    /// revoked.
     pub(super) fn wait_until_idle(&self) {
         let deadline = Instant::now() + STORE_TIMEOUT;
         let mut is_working = self.progress.lock();
@@ -233,7 +233,7 @@ impl StateProducer {
         answer
     }
 
-    /// Stores all states, and deletes those that are not needed any more.
+    /// Stores all states, and deletes obsolete ones.
     fn store(&self, requests: &[CommitRequest], answer: &mut CommitAnswer) -> KafkaResult<()> {
         let all: Vec<(&CommitRequest, &CameraId, &CameraState)> = requests
             .iter()
@@ -291,7 +291,7 @@ impl StateProducer {
     }
 }
 
-/// The offsets of requests with what is said beside them.
+/// The offsets of requests with their metadata.
 fn offsets(topic: &str, requests: &[CommitRequest]) -> KafkaResult<TopicPartitionList> {
     let mut offsets = TopicPartitionList::new();
     for CommitRequest {
@@ -303,7 +303,7 @@ fn offsets(topic: &str, requests: &[CommitRequest]) -> KafkaResult<TopicPartitio
     Ok(offsets)
 }
 
-/// Adds an offset with what is said beside it.
+/// Adds an offset with its metadata.
 pub(super) fn add_offset(
     offsets: &mut TopicPartitionList,
     topic: &str,

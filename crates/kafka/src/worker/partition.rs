@@ -1,4 +1,5 @@
-//! One partition of the assignment: the records that are in flight, and up to where all are done.
+//! One partition of the assignment: its records in flight, and the offset before which all are
+//! done.
 use super::job::LogPosition;
 use std::{
     collections::BTreeMap,
@@ -13,15 +14,15 @@ pub(super) struct Partition {
     topic_id: Arc<str>,
     id: i32,
     epoch: u64,
-    /// The offset behind the last record that was read.
+    /// The offset after the last record that was read.
     next: i64,
-    /// Where it ended when it was assigned.
+    /// Its end when it was assigned.
     end: i64,
     /// Records in flight, with the bytes of their values.
     in_flight: BTreeMap<i64, usize>,
     /// The sum of these bytes.
     bytes: usize,
-    /// No records are read, because a step has to be tried again first.
+    /// Reading is paused until a failed step succeeds.
     is_paused: bool,
     /// When it had its last record.
     heard: Instant,
@@ -31,7 +32,7 @@ pub(super) struct Partition {
     is_at_end: bool,
 }
 
-/// How long after its end was reached records still arrive as they are published.
+/// For this long after its end was reached, arriving records count as just published.
 const LIVE: Duration = Duration::from_secs(2);
 
 impl Partition {
@@ -51,19 +52,19 @@ impl Partition {
         }
     }
 
-    /// It has a record now. Returns for how long it had none.
+    /// A record of it has arrived. Returns for how long it had none.
     pub(super) fn heard(&mut self) -> Duration {
         std::mem::replace(&mut self.heard, Instant::now()).elapsed()
     }
 
-    /// Whether the record that has come now was published just now: it is not one of a backlog.
+    /// Whether the record that has just arrived was just published and is not from a backlog.
     pub(super) fn take_live(&mut self) -> bool {
         let was_at_end = std::mem::take(&mut self.is_at_end);
         was_at_end || self.ended.is_some_and(|ended| ended.elapsed() < LIVE)
     }
 
-    /// The id of its topic. After a rebalance in which the topic was made again, partitions of both
-    /// may be here.
+    /// The id of its topic. If the topic was created again, a rebalance may leave partitions of
+    /// both topics here.
     pub(super) fn topic_id(&self) -> &Arc<str> {
         &self.topic_id
     }
@@ -83,12 +84,12 @@ impl Partition {
         self.next = self.next.max(offset);
     }
 
-    /// The offset behind the last record that was read.
+    /// The offset after the last record that was read.
     pub(super) fn next(&self) -> i64 {
         self.next
     }
 
-    /// A record with a value of so many bytes is in flight.
+    /// A record with a value of `bytes` bytes is in flight.
     pub(super) fn begin(&mut self, offset: i64, bytes: usize) -> LogPosition {
         self.next = self.next.max(offset + 1);
         self.in_flight.insert(offset, bytes);
@@ -124,8 +125,8 @@ impl Partition {
         first.is_none_or(|first| *first >= end)
     }
 
-    /// Its part of the records in flight and of their bytes. A paused partition gets no more, and
-    /// must not keep the others waiting.
+    /// Its share of the records in flight and of their bytes. A paused partition does not count, so
+    /// that it does not block the others.
     pub(super) fn load(&self) -> (usize, usize) {
         if self.is_paused {
             (0, 0)
@@ -139,7 +140,7 @@ impl Partition {
         self.is_paused
     }
 
-    /// Notes whether the consumer reads it.
+    /// Pauses or resumes it.
     pub(super) fn set_paused(&mut self, is_paused: bool) {
         self.is_paused = is_paused;
     }
@@ -150,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_before_a_place_is_done_whatever_follows() {
+    fn all_before_an_offset_can_be_done_while_later_records_are_in_flight() {
         let mut p = Partition::new("topic".into(), 0, 1, 10, 10);
         for offset in 10..14 {
             p.begin(offset, 5);

@@ -1,8 +1,8 @@
-//! Where a partition begins and ends, and what the group's offset says of that.
+//! The range of a partition that is to be read, from the group's offset to its end.
 use super::{consumer_events::GroupMember, gap::Gap};
 use crate::{
     KafkaError,
-    client::again,
+    client::retry_request,
     settings::WorkerSettings,
     topic_id::{TopicState, topic_id},
 };
@@ -15,18 +15,18 @@ use rdkafka::{
 };
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
-/// How long one question to the broker may take.
+/// How long one request to the broker may take.
 pub(super) const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the broker may take in all to tell where a partition begins: the open transaction of a
-/// worker that died may have to run out first.
+/// How long the broker may take in all to find where a partition begins: the open transaction of a
+/// killed worker may have to time out first.
 const START_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// What a worker says beside an offset that it commits.
+/// The metadata that a worker commits with an offset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct OffsetMetadata {
     /// The id of the topic that the offset belongs to.
     pub(super) topic_id: String,
-    /// How many cameras had a state there.
+    /// How many cameras had a state at that offset.
     pub(super) states: usize,
 }
 
@@ -61,18 +61,18 @@ pub(super) struct PartitionRange {
     pub(super) topic_id: Arc<str>,
     /// The offset of the first.
     pub(super) start: i64,
-    /// The offset behind the last record that is there now.
+    /// The offset after the present last record.
     pub(super) end: i64,
-    /// The group had no offset for it that holds, so that the start has to be committed: a worker
-    /// that is killed before its first commit must not begin with later records then.
+    /// The group had no valid offset for it, so the start has to be committed: after a kill before
+    /// its first commit, a worker must not begin with later records.
     pub(super) is_new: bool,
-    /// What the offset was committed with. `None`: an operator, or an earlier version of this
-    /// program, has committed it, or it was never committed.
+    /// The metadata of the group's offset. `None`: an operator or an earlier version of this
+    /// program has committed it, or there is none.
     pub(super) metadata: Option<OffsetMetadata>,
 }
 
 impl PartitionRange {
-    /// What is said beside the first offset that is committed.
+    /// The metadata of the first committed offset.
     pub(super) fn first_metadata(&self) -> OffsetMetadata {
         OffsetMetadata {
             topic_id: self.topic_id.to_string(),
@@ -95,7 +95,7 @@ fn current_topic_id(
     }
 }
 
-/// Whether the topic of frames is gone, or is another one than one of those with these ids.
+/// Whether the topic of frames is gone, or has another id than one of these.
 pub(super) fn is_recreated<S: AsRef<str>>(
     consumer: &GroupMember,
     topic: &str,
@@ -109,27 +109,27 @@ pub(super) fn is_recreated<S: AsRef<str>>(
     }
 }
 
-/// Asks where partitions begin: at the group's offset, or where the settings say. What is lost is
-/// handed to `told`.
+/// Asks where partitions begin: at the group's offset, or at the setting `from`. `on_gap` receives
+/// lost records.
 pub(super) fn ranges(
     consumer: &GroupMember,
     settings: &WorkerSettings,
     partitions: &[i32],
     stop: &Stop,
-    mut told: impl FnMut(Gap) -> Result<(), KafkaError>,
+    mut on_gap: impl FnMut(Gap) -> Result<(), KafkaError>,
 ) -> Result<Vec<PartitionRange>, KafkaError> {
     let topic = &settings.broker.topic;
     if partitions.is_empty() {
         return Ok(Vec::new());
     }
-    let topic_id = again(START_TIMEOUT, stop, "ask for the topic's id", || {
+    let topic_id = retry_request(START_TIMEOUT, stop, "ask for the topic's id", || {
         current_topic_id(consumer, topic, BROKER_TIMEOUT)
     })?;
     let mut wanted = TopicPartitionList::new();
     partitions.iter().for_each(|id| {
         wanted.add_partition(topic, *id);
     });
-    let committed = again(START_TIMEOUT, stop, "ask for the group's offsets", || {
+    let committed = retry_request(START_TIMEOUT, stop, "ask for the group's offsets", || {
         consumer.committed_offsets(wanted.clone(), BROKER_TIMEOUT)
     })?;
     let mut ranges = Vec::new();
@@ -165,7 +165,7 @@ pub(super) fn ranges(
             }
         };
         if let Some(gap) = gap {
-            told(gap)?;
+            on_gap(gap)?;
         }
         ranges.push(PartitionRange {
             partition,
@@ -179,14 +179,14 @@ pub(super) fn ranges(
     Ok(ranges)
 }
 
-/// The oldest offset of a partition, and the offset behind its last record.
+/// The oldest offset of a partition, and the offset after its last record.
 pub(super) fn watermarks(
     consumer: &GroupMember,
     topic: &str,
     partition: i32,
     stop: &Stop,
 ) -> Result<(i64, i64), KafkaError> {
-    again(START_TIMEOUT, stop, "ask where partitions begin", || {
+    retry_request(START_TIMEOUT, stop, "ask where partitions begin", || {
         consumer.fetch_watermarks(topic, partition, BROKER_TIMEOUT)
     })
 }
@@ -207,7 +207,7 @@ fn beginning(
             let topic = &settings.broker.topic;
             at.add_partition_offset(topic, partition, Offset::Offset(ms))
                 .map_err(KafkaError::client("set a time"))?;
-            let found = again(START_TIMEOUT, stop, "look for a time", || {
+            let found = retry_request(START_TIMEOUT, stop, "look for a time", || {
                 consumer.offsets_for_times(at.clone(), BROKER_TIMEOUT)
             })?;
             Ok(match found.elements().first().map(|e| e.offset()) {

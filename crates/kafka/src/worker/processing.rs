@@ -29,7 +29,7 @@ pub(super) struct ProcessingThread {
     shared: Arc<WorkerContext>,
     processor: FrameProcessor,
     journal: Arc<dyn Journal>,
-    /// A picture whose memory the next decoding ahead uses again.
+    /// A picture whose memory the next decoding ahead reuses.
     spare: RgbImage,
 }
 
@@ -47,7 +47,7 @@ impl ProcessingThread {
         }
     }
 
-    /// Works until the queues are shut, or the processor is lost after a fault.
+    /// Runs until the queues are shut, or no processor can be created after a fault.
     pub(super) fn run(mut self) {
         let shared = self.shared.clone();
         let _end = ThreadEnd(&shared);
@@ -58,14 +58,14 @@ impl ProcessingThread {
             }
             if let Some(problem) = self.processor.lost() {
                 tracing::error!(
-                    "a thread ends, because it cannot make new tools after a fault: {problem}"
+                    "a thread ends: it cannot create a new processor after a fault: {problem}"
                 );
                 return;
             }
         }
     }
 
-    /// Decodes a frame whose turn has not come.
+    /// Decodes a frame ahead of its turn.
     fn decode(&mut self, mut ahead: Ahead<'_, QueuedRecord>) {
         let record = ahead.frame();
         let mut picture = mem::take(&mut self.spare);
@@ -109,7 +109,7 @@ impl ProcessingThread {
         self.shared.tell(LoopEvent::Done { job, outcome });
     }
 
-    /// The picture of a frame: only frames whose picture can be decoded get a name.
+    /// Decodes the picture of a frame. Only frames whose picture can be decoded get a name.
     fn decoded(&mut self, job: &Job, picture: RecordPicture) -> Result<RgbImage, Rejection> {
         match picture {
             RecordPicture::Decoded(picture) => Ok(picture),
@@ -126,7 +126,7 @@ impl ProcessingThread {
         }
     }
 
-    /// Names a frame, in the order of its camera's queue. An error: it is not to be processed.
+    /// Names a frame, in the order of its camera's queue. An error: it must not be processed.
     fn name(
         &self,
         job: &Job,
@@ -173,7 +173,7 @@ impl ProcessingThread {
             }
             NumberingStep::Late(number) => number,
             NumberingStep::Repeated(number) => match number {
-                // Its file is missing: the frame could not be processed when it came first.
+                // Its file is missing: the frame could not be processed the first time.
                 Some(number)
                     if !self.shared.names.contains(&head.camera, number)
                         && self.shared.is_missing(job, number) =>
@@ -210,9 +210,9 @@ impl ProcessingThread {
         })
     }
 
-    /// Whether a frame is older than `--max-age`, measured from when the youngest of its camera
-    /// arrived. Where a newer one waits, a quarter of that is too old: a worker that cannot keep up
-    /// shows the newest frames it can, and not those that are about to be too old.
+    /// Whether a frame is older than `--max-age`, compared with its camera's youngest frame on
+    /// arrival. If a newer frame waits, a quarter of that is too old: a worker that cannot keep up
+    /// processes the newest frames, and not those that are almost too old.
     fn is_stale(&self, job: &Job, has_next: bool) -> bool {
         let Some(max_age) = self.shared.settings.max_age else {
             return false;
@@ -233,7 +233,7 @@ impl ProcessingThread {
     ) -> JobOutcome {
         let shared = &self.shared;
         job.span.of_frame(named.number);
-        // A frame that waits for another try has its name already.
+        // A frame that is retried has its name already.
         job.name
             .get_or_init(|| shared.names.take(&job.head.camera, named.number));
         let shown = shared.shown(job);
@@ -242,7 +242,7 @@ impl ProcessingThread {
             None => shared.start(&job.head.camera),
         };
         if named.late || !settings.has_state() {
-            // It is processed by itself.
+            // It is processed without the camera's state.
             state.give_back();
         }
         let frame = FrameInput {
@@ -269,11 +269,11 @@ impl ProcessingThread {
 #[derive(Debug, Clone, Copy)]
 struct Named {
     number: FrameNumber,
-    /// It comes after frames with higher numbers: it is processed by itself.
+    /// It comes after frames with higher numbers: it is processed without the camera's state.
     late: bool,
 }
 
-/// Tells the main loop that a thread has ended, even by a panic.
+/// Sends the event that a thread has ended, even by a panic.
 struct ThreadEnd<'a>(&'a WorkerContext);
 
 impl Drop for ThreadEnd<'_> {
@@ -291,7 +291,7 @@ fn finish(
     matted: &mut MattedFrame<'_>,
     (shown, settings): (Option<Arc<Camera>>, &FrameSettings),
 ) -> JobOutcome {
-    // A late frame is older than the one that is seen.
+    // A late frame is older than the frame on the page.
     if let Some(camera) = shown.filter(|_| !named.late && shared.queues.is_open(id)) {
         camera.status.set(Condition::Open);
         camera.show(named.number.0, captured(job.head.time), matted);

@@ -31,20 +31,20 @@ pub struct WorkerReport {
     pub elapsed_s: f64,
     /// Files or results per wall-clock second.
     pub fps: f64,
-    /// CPU milliseconds of this process per file or result.
+    /// CPU milliseconds of this process for each file or result.
     pub cpu_ms_per_frame: f64,
-    /// CPU milliseconds per file or result by stage.
+    /// CPU milliseconds for each file or result, by stage.
     pub stages_ms_per_frame: Vec<(&'static str, f64)>,
-    /// From when frames were taken to when their files or results were in place; `None` if there
-    /// was none.
+    /// From when frames were captured to when their files or results were in place; `None` if there
+    /// are none.
     pub latency_ms: Option<LatencyReport>,
     /// Largest resident set of this process in MB (1e6 bytes).
     pub peak_rss_mb: f64,
-    /// Times that partitions came or went.
+    /// Assignments and revocations of partitions.
     pub rebalances: u64,
     /// Commits of offsets.
     pub commits: u64,
-    /// Times that the topic of frames was made again.
+    /// Times that the topic of frames was created again.
     pub topic_recreated: u64,
     /// It was stopped by a signal.
     pub interrupted: bool,
@@ -58,7 +58,7 @@ pub struct WorkerCamera {
     /// Counts of its frames.
     #[serde(flatten)]
     pub frames: FrameCounts,
-    /// Skipped frames whose record came before, such as a delivery that was repeated.
+    /// Skipped frames whose record came before, such as a repeated delivery.
     pub repeated: u64,
     /// Skipped frames whose file exists with other bytes.
     pub different: u64,
@@ -66,13 +66,13 @@ pub struct WorkerCamera {
     pub late: u64,
     /// Frames that used the last matte again.
     pub still: u64,
-    /// Tries to write that failed and were made again.
+    /// Failed tries to write that were repeated.
     pub retries: u64,
     /// Times that its frame numbers began again.
     pub restarts: u64,
     /// Times that its stored state could not be read, so that its matte began again.
     pub state_unreadable: u64,
-    /// Times that no state was stored for the place where it went on.
+    /// Times that no state was stored for the place from which it went on.
     pub state_missing: u64,
     /// Bytes of its records.
     pub read_bytes: u64,
@@ -87,21 +87,21 @@ pub struct WorkerCamera {
 pub struct WorkerPartition {
     /// Its number.
     pub partition: i32,
-    /// Records that were taken.
+    /// Records that were read.
     pub records: u64,
-    /// Of those, dead letters.
+    /// Dead letters among them.
     pub dead: u64,
     /// Records that were removed from the topic before they were processed.
     pub lost: u64,
     /// Bytes of those records.
     pub bytes: u64,
-    /// The offset that is recorded as done.
+    /// The committed offset.
     pub committed: i64,
-    /// Records that the broker has and that are not recorded as done.
+    /// Records that the broker has and that are not committed.
     pub lag: u64,
 }
 
-/// Clocks at the beginning.
+/// The clocks at the start.
 pub(super) struct Timing {
     begun: Instant,
     cpu: Duration,
@@ -197,11 +197,11 @@ impl WorkerReport {
     }
 }
 
-/// With more cameras than this, one line tells of them all.
+/// With more cameras than this, one line sums them up.
 const MAX_LINES: usize = 12;
 
-/// What was made of each camera's records, and where it is. The alternate form (`{:#}`) has the
-/// tables of all counts before it.
+/// The number and place of each camera's results. The alternate form (`{:#}`) has the tables of all
+/// counts before it.
 impl fmt::Display for WorkerReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if f.alternate() && self.cameras.iter().any(|c| c.frames.read > 0) {

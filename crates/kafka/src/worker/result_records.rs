@@ -15,16 +15,16 @@ use rdkafka::{
     producer::BaseRecord,
 };
 
-/// The parts that all records of a worker share.
+/// The data that all records of a worker share.
 pub(super) struct ResultRecords {
     /// The topic of the frames.
     frames: String,
     /// The topic of results.
     results: String,
-    /// The topic of dead letters, and the largest value that it takes.
+    /// The topic of dead letters, and the largest value that it accepts.
     dead: String,
     max_dead_letter: usize,
-    /// Stands in every result: the network that made it.
+    /// The network, for a header of every result.
     model: String,
     format: ImageFormat,
 }
@@ -42,7 +42,7 @@ impl ResultRecords {
         }
     }
 
-    /// The topic of dead letters takes values of so many bytes.
+    /// Sets the largest value in bytes that the topic of dead letters accepts.
     pub(super) fn set_max_dead_letter(&mut self, max: usize) {
         self.max_dead_letter = max;
     }

@@ -7,12 +7,12 @@ use crate::{
 };
 use rdkafka::{ClientConfig, admin::AdminClient};
 
-/// The largest result, in bytes, that a topic made here takes.
+/// The largest result, in bytes, that a topic accepts that is created here.
 const MAX_RESULT_BYTES: usize = 16 << 20;
 /// Room for a record's key, headers and frame in the log, in bytes.
 const OVERHEAD: usize = 16 << 10;
 
-/// Makes the topic of results where it is missing. Returns the largest result that it takes, in
+/// Creates the topic of results if it is missing. Returns the largest result that it accepts, in
 /// bytes.
 pub(super) fn ensure(
     admin: &AdminClient<Context>,
@@ -45,7 +45,7 @@ pub(super) fn producer_config(settings: &WorkerSettings) -> ClientConfig {
     let limit = (MAX_RESULT_BYTES + OVERHEAD).to_string();
     settings.broker.client(&[
         ("transactional.id", id.as_str()),
-        // After a kill -9 the group waits for this long before it goes on behind the open
+        // After a kill -9 the group waits for this long before it goes on after the open
         // transaction.
         ("transaction.timeout.ms", "10000"),
         ("message.timeout.ms", "10000"),
@@ -56,7 +56,7 @@ pub(super) fn producer_config(settings: &WorkerSettings) -> ClientConfig {
     ])
 }
 
-/// A number that no other process has: every process draws other keys for its hashes.
+/// A number that no other process has: the hash keys of every process are random.
 fn random() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::process::id())

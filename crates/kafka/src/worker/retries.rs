@@ -1,7 +1,7 @@
-//! Files and dead letters that failed and are tried again.
+//! Retries of files and dead letters that failed.
 //!
-//! A partition with a retry is paused, and the others go on. It is resumed when its retries are
-//! written and sent, and the broker has answered for those that were sent.
+//! A partition with a retry is paused, and the others go on. It is resumed when its files are
+//! written and the broker has its dead letters.
 use super::job::{Job, LogPosition, RejectedRecord};
 use mattebox_core::frame::FrameNumber;
 use std::{
@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The wait before a failed step is tried again.
+/// The wait before a failed step is retried.
 pub(super) const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// A step that failed.
@@ -34,9 +34,9 @@ pub(super) enum Retry {
 pub(super) enum Attempt {
     /// It is done.
     Done,
-    /// It is sent, and the answer comes later: [`Retries::answered`].
+    /// It is sent; [`Retries::answered`] gets the answer later.
     Underway(LogPosition),
-    /// It failed again. Behind a file that failed, the others wait too.
+    /// It failed again. The later retries of the partition wait too.
     Failed(Retry),
 }
 
@@ -50,9 +50,9 @@ pub(super) struct Retries {
 #[derive(Debug, Default)]
 struct PartitionRetries {
     waiting: VecDeque<Retry>,
-    /// When the first of them is tried again.
+    /// When the first of them is due.
     due: Option<Instant>,
-    /// Offsets of dead letters that were sent again and not answered for.
+    /// Offsets of dead letters that were sent again and are unanswered.
     underway: HashSet<i64>,
 }
 
@@ -72,7 +72,7 @@ impl PartitionRetries {
 }
 
 impl Retries {
-    /// Adds a step that failed. True: it is the first of its partition, which has to be paused.
+    /// Adds a failed step. True: it is the first of its partition, which has to be paused.
     pub(super) fn add(&mut self, retry: Retry, now: Instant) -> bool {
         let LogPosition {
             partition, offset, ..
@@ -96,7 +96,7 @@ impl Retries {
         self.partitions.values().filter_map(|p| p.due).min()
     }
 
-    /// Tries again all that is due, in the order in which it was added. Returns the partitions that
+    /// Retries all steps that are due, in the order of their failures. Returns the partitions that
     /// have to be resumed.
     pub(super) fn run(
         &mut self,
@@ -119,7 +119,7 @@ impl Retries {
         self.take_over().pop()
     }
 
-    /// Forgets a partition that is given back.
+    /// Forgets a revoked partition.
     pub(super) fn forget(&mut self, partition: i32) {
         self.partitions.remove(&partition);
     }
@@ -175,7 +175,7 @@ mod tests {
         }
     }
 
-    fn letter(partition: i32, offset: i64) -> Retry {
+    fn dead_letter(partition: i32, offset: i64) -> Retry {
         let topic = "frames".to_owned();
         let record = OwnedMessage::new(
             None,
@@ -197,9 +197,9 @@ mod tests {
     fn only_the_first_retry_pauses_its_partition() {
         let now = Instant::now();
         let mut retries = Retries::default();
-        assert!(retries.add(letter(0, 1), now));
-        assert!(!retries.add(letter(0, 2), now));
-        assert!(retries.add(letter(1, 7), now));
+        assert!(retries.add(dead_letter(0, 1), now));
+        assert!(!retries.add(dead_letter(0, 2), now));
+        assert!(retries.add(dead_letter(1, 7), now));
         assert_eq!(retries.due(), Some(now + RETRY_DELAY));
     }
 
@@ -209,7 +209,7 @@ mod tests {
         let later = now + RETRY_DELAY;
         let mut retries = Retries::default();
         for offset in 1..4 {
-            retries.add(letter(0, offset), now);
+            retries.add(dead_letter(0, offset), now);
         }
         assert!(retries.run(now, |_| panic!("it is not due")).is_empty());
         let mut tried = Vec::new();
@@ -237,22 +237,25 @@ mod tests {
         let later = now + RETRY_DELAY;
         let underway = |retry: Retry| Attempt::Underway(retry.position());
         let mut retries = Retries::default();
-        retries.add(letter(0, 1), now);
-        retries.add(letter(0, 2), now);
+        retries.add(dead_letter(0, 1), now);
+        retries.add(dead_letter(0, 2), now);
         assert!(retries.run(later, underway).is_empty());
-        assert_eq!(retries.due(), None, "the answers are waited for");
+        assert_eq!(retries.due(), None, "the answers are missing");
         assert_eq!(retries.answered(position(0, 1)), None);
-        assert!(!retries.add(letter(0, 2), later), "it is paused already");
+        assert!(
+            !retries.add(dead_letter(0, 2), later),
+            "it is paused already"
+        );
         assert!(retries.run(later + RETRY_DELAY, underway).is_empty());
         assert_eq!(retries.answered(position(0, 2)), Some(0));
         assert_eq!(retries.answered(position(0, 2)), None);
     }
 
     #[test]
-    fn a_partition_that_is_given_back_has_no_retries() {
+    fn a_revoked_partition_has_no_retries() {
         let now = Instant::now();
         let mut retries = Retries::default();
-        retries.add(letter(0, 1), now);
+        retries.add(dead_letter(0, 1), now);
         retries.forget(0);
         assert_eq!(retries.due(), None);
         assert_eq!(retries.answered(position(0, 1)), None);

@@ -1,4 +1,4 @@
-//! WorkerContext by the threads of a worker.
+//! Data that the threads of a worker share.
 use super::{
     counters::WorkerCounters,
     job::{Job, QueuedRecord},
@@ -21,22 +21,22 @@ use mattebox_engine::{
 use mattebox_store::{FrameDirs, FrameTree, Outcome as Stored, StoreError};
 use std::sync::Arc;
 
-/// Frames of each camera that wait where old ones are skipped.
+/// Waiting frames of each camera if old ones are skipped.
 const NEWEST: usize = 2;
 
-/// WorkerContext by the main loop and the threads that process frames.
+/// Data that the main loop and the processing threads share.
 pub(super) struct WorkerContext {
     pub(super) settings: WorkerSettings,
     pub(super) engine: Engine,
     pub(super) queues: CameraQueues<QueuedRecord>,
     /// To the main loop.
     pub(super) events: Sender<LoopEvent>,
-    /// The folders of all cameras; `None` where results go to a topic.
+    /// The folders of all cameras; `None` if results go to a topic.
     files: Option<FrameDirs>,
     pub(super) tracer: Tracer,
-    /// The settings that cameras begin with, as their files have them by now.
+    /// The settings that cameras begin with, from the present version of their file.
     start: CameraSettings,
-    /// Where cameras are seen.
+    /// The cameras on the page.
     pub(super) cameras: Arc<CameraRegistry>,
     pub(super) counters: Arc<WorkerCounters>,
     pub(super) names: Arc<NamesInFlight>,
@@ -76,14 +76,14 @@ impl WorkerContext {
         })
     }
 
-    /// Tells these settings from others.
+    /// The hash that distinguishes these settings from others.
     pub(super) fn settings_hash(&self) -> String {
         self.start.hash()
     }
 
     /// How a camera's frames are queued. The main loop bounds the frames in flight over all
-    /// cameras; where old frames are skipped, each camera keeps only its newest, so that none takes
-    /// the share of another.
+    /// cameras; if old frames are skipped, each camera keeps only its newest, so that no camera
+    /// takes the share of another.
     pub(super) fn queue_settings(&self) -> QueueSettings {
         match self.settings.max_age {
             None => QueueSettings {
@@ -116,7 +116,7 @@ impl WorkerContext {
         }
     }
 
-    /// Cameras whose settings are others now begin with these.
+    /// Cameras whose settings have changed begin again with the new ones.
     fn restart_cameras(&self) {
         for camera in self.cameras.cameras() {
             let settings = self.start.of(&camera.id);
@@ -126,8 +126,8 @@ impl WorkerContext {
         }
     }
 
-    /// Puts another background behind the frames of all cameras, from the next on. One that cannot
-    /// be opened changes nothing.
+    /// Changes the background of all cameras from the next frame on. A background that cannot be
+    /// opened changes nothing.
     pub(super) fn change_background(&self, background: &BackgroundSpec) -> Result<(), String> {
         let format = self.settings.frame.format;
         if *background == BackgroundSpec::Transparent && !format.has_alpha() {
@@ -149,7 +149,7 @@ impl WorkerContext {
         self.shown_camera(&job.head.camera, job.position.partition)
     }
 
-    /// The same by its name, and the partition that its records are in.
+    /// The same by its name and the partition of its records.
     pub(super) fn shown_camera(&self, camera: &CameraId, partition: i32) -> Option<Arc<Camera>> {
         let introduce = || Introduction {
             source: format!("{} [{partition}]", self.settings.broker.topic),
@@ -196,7 +196,7 @@ impl WorkerContext {
         }
     }
 
-    /// Whether a frame's file is to be in a folder and is not there.
+    /// Whether a frame's file should be in a folder and is missing.
     pub(super) fn is_missing(&self, job: &Job, number: FrameNumber) -> bool {
         let extension = self.settings.frame.format.extension();
         let (camera, time) = (&job.head.camera, job.head.time);
@@ -204,7 +204,7 @@ impl WorkerContext {
         self.files.as_ref().is_some_and(|files| !contains(files))
     }
 
-    /// Tells the main loop. After it has ended its channel is closed.
+    /// Sends an event to the main loop. After its end the channel is closed.
     pub(super) fn tell(&self, event: LoopEvent) {
         let _ = self.events.send(event);
     }

@@ -1,9 +1,9 @@
 //! Camera states in a compacted topic, `<topic>.<group>.state`, in the partition with the number of
 //! the frames' partition.
 //!
-//! Each version of a state has a key of its own, which holds the offset that it follows. So no
-//! writer can replace a version that another one counts on: a worker that only seemed dead writes
-//! beside its successor. Old versions are deleted when the broker has the offset of a newer one.
+//! Each version of a state has its own key with the offset that it follows. So a worker that only
+//! seemed dead does not replace the versions of its successor. Old versions are deleted when the
+//! offset of a newer one is committed.
 use super::{names_topic, partition_range::BROKER_TIMEOUT};
 use crate::{
     KafkaError,
@@ -32,9 +32,9 @@ use std::{
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long one poll waits for the next state.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
-/// Bytes of states of a partition that are kept at hand after they were read.
+/// Maximum bytes of a partition's states that stay in memory after they were read.
 const MAX_AT_HAND: usize = 16 << 20;
-/// What a key begins with: its version.
+/// The version at the beginning of a key.
 const KEY_VERSION: &str = "2";
 
 /// The topic of camera states.
@@ -47,14 +47,14 @@ pub(super) struct StateTopic {
     group: String,
     /// The topic of frames.
     frames: String,
-    /// Its id: another one after it was deleted and made again.
+    /// Its id, which changes when it is deleted and created again.
     id: TopicState,
-    /// The topic that an earlier version of this program kept the states of a topic of results in.
+    /// The topic where an earlier version of this program kept the states of a topic of results.
     earlier: Option<String>,
     partitions: HashMap<i32, PartitionStates>,
     /// Reads single states.
     reader: Option<BaseConsumer>,
-    /// Answers are not waited for any longer.
+    /// Ends the waits for answers.
     stop: Stop,
 }
 
@@ -64,10 +64,10 @@ struct PartitionStates {
     topic_id: String,
     /// The versions of each camera, by the offset that they follow.
     cameras: HashMap<CameraId, Vec<Version>>,
-    /// Versions at hand, the oldest first, and their bytes.
+    /// The versions in memory, the oldest first, and their bytes.
     at_hand: VecDeque<(CameraId, i64)>,
     bytes: usize,
-    /// Keys of versions that are not needed any more.
+    /// Keys of obsolete versions.
     obsolete: Vec<String>,
 }
 
@@ -75,26 +75,26 @@ struct PartitionStates {
 struct Version {
     /// The offset of the frames' partition that it follows.
     offset: i64,
-    /// Where it lies in the topic of states.
+    /// Its offset in the topic of states.
     at: i64,
     bytes: Option<Vec<u8>>,
 }
 
-/// A state as it is found.
+/// The result of looking up a state.
 #[derive(Debug)]
 pub(super) enum Recalled {
-    /// There is no version for the place.
+    /// There is no version for the offset.
     Missing,
-    /// The newest version for the place.
+    /// The newest version for the offset.
     Known(Box<CameraState>),
     /// It cannot be read.
     Unreadable(String),
 }
 
-/// What is found when a partition begins.
+/// The states of a partition when it begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FoundStates {
-    /// Cameras with a version for the place.
+    /// Cameras with a version for its first offset.
     pub(super) cameras: usize,
     /// Cameras with later versions only.
     pub(super) later_only: usize,
@@ -110,8 +110,8 @@ pub(crate) fn name(frames: &str, group: &str) -> String {
     format!("{frames}.{group}.state")
 }
 
-/// Makes the topic if it is missing, with as many partitions as the topic of frames has. Returns
-/// how many there are.
+/// Creates the topic if it is missing, with as many partitions as the topic of frames has. Returns
+/// how many it has.
 fn ensure(
     admin: &AdminClient<Context>,
     topic: &str,
@@ -125,7 +125,7 @@ fn ensure(
         // Small segments, so that old versions are soon removed.
         config: vec![
             ("cleanup.policy", "compact".to_owned()),
-            // A state of 58 KB takes 24 KB so.
+            // It makes 24 KB of a state of 58 KB.
             ("compression.type", "zstd".to_owned()),
             ("segment.bytes", (32 << 20).to_string()),
             ("segment.ms", "60000".to_owned()),
@@ -150,7 +150,7 @@ fn id_of(admin: &AdminClient<Context>, topic: &str) -> Result<TopicState, KafkaE
     )))
 }
 
-/// The topics that a group's workers keep beside a topic, with what is in them.
+/// The topics that a group's workers keep beside a topic, with their content.
 fn kept_beside(topic: &str, group: &str) -> [(String, &'static str); 3] {
     [
         (name(topic, group), "camera states"),
@@ -223,7 +223,7 @@ pub fn check_names(
 }
 
 impl StateTopic {
-    /// Makes the topic if it is missing. The topic of frames has so many partitions.
+    /// Creates the topic if it is missing. `partitions` is the number of the topic of frames.
     pub(super) fn open(
         admin: Arc<AdminClient<Context>>,
         partitions: i32,
@@ -272,8 +272,7 @@ impl StateTopic {
             .map_err(KafkaError::Settings)
     }
 
-    /// Makes the topic again if it was deleted, and forgets what was in the one before. Returns
-    /// whether it was.
+    /// Creates the topic again if it was deleted, and forgets its states. Returns whether it did.
     pub(super) fn restore(&mut self) -> Result<bool, KafkaError> {
         if id_of(&self.admin, &self.topic)? == self.id {
             return Ok(false);
@@ -281,7 +280,7 @@ impl StateTopic {
         self.size = ensure(&self.admin, &self.topic, &self.frames, self.size)?;
         let id = id_of(&self.admin, &self.topic)?;
         if std::mem::replace(&mut self.id, id.clone()) == id {
-            // A broker that had just become the controller did not know it yet.
+            // A broker that has just become the controller did not know the topic yet.
             return Ok(false);
         }
         self.reader = None;
@@ -365,7 +364,7 @@ impl StateTopic {
         })
     }
 
-    /// Reads one record of the topic; `None` where it is gone.
+    /// Reads one record of the topic; `None` if it is gone.
     fn fetch(&mut self, partition: i32, at: i64) -> Result<Option<Vec<u8>>, KafkaError> {
         let cannot = || KafkaError::client(format!("read {} partition {partition}", self.topic));
         let reader = match self.reader.take() {
@@ -399,14 +398,15 @@ impl StateTopic {
         Ok(found)
     }
 
-    /// A version lies in the topic.
+    /// A version is stored in the topic.
     pub(super) fn stored(&mut self, partition: i32, camera: CameraId, offset: i64, at: i64) {
         if let Some(states) = self.partitions.get_mut(&partition) {
             states.put(camera, offset, at, None);
         }
     }
 
-    /// The broker has an offset: of each camera one version for it is needed, and none before.
+    /// An offset is committed: of each camera the newest version up to it is needed, and no older
+    /// one.
     pub(super) fn committed(&mut self, partition: i32, offset: i64) {
         if let Some(states) = self.partitions.get_mut(&partition) {
             states.prune(offset);
@@ -420,7 +420,7 @@ impl StateTopic {
             .map_or(0, |states| states.cameras.len())
     }
 
-    /// How many cameras have a state once these have one, too.
+    /// How many cameras have a state together with these.
     pub(super) fn cameras_with<'a>(
         &self,
         partition: i32,
@@ -432,14 +432,14 @@ impl StateTopic {
         self.cameras(partition) + more.filter(is_new).count()
     }
 
-    /// The keys of versions that are to be deleted.
+    /// The keys of versions that have to be deleted.
     pub(super) fn obsolete(&self, partition: i32) -> &[String] {
         self.partitions
             .get(&partition)
             .map_or(&[], |states| &states.obsolete)
     }
 
-    /// Takes the keys of versions that are to be deleted.
+    /// Removes and returns the keys of versions that have to be deleted.
     pub(super) fn take_obsolete(&mut self, partition: i32) -> Vec<String> {
         let states = self.partitions.get_mut(&partition);
         states
@@ -447,7 +447,7 @@ impl StateTopic {
             .unwrap_or_default()
     }
 
-    /// Forgets a partition that is given back.
+    /// Forgets a revoked partition.
     pub(super) fn forget(&mut self, partition: i32) {
         self.partitions.remove(&partition);
     }
@@ -469,7 +469,7 @@ fn read(
     let mut heard = Instant::now();
     loop {
         match reader.poll(POLL_INTERVAL) {
-            // What was fetched for the partition that was read before.
+            // A leftover record of the partition that was read before.
             Some(Ok(message)) if message.partition() != partition => {}
             Some(Err(ClientError::PartitionEOF(ended))) if ended != partition => {}
             Some(Ok(message)) => {
@@ -505,7 +505,7 @@ impl PartitionStates {
             return;
         };
         if topic_id != self.topic_id {
-            // The topic was made again: its old states are for no frame that comes.
+            // The topic of frames was created again: no new frame can use its old states.
             let key = String::from_utf8_lossy(key).into_owned();
             match value {
                 Some(_) => self.obsolete.push(key),
@@ -542,7 +542,8 @@ impl PartitionStates {
         }
     }
 
-    /// Where the newest version for a place lies, and its bytes where they are at hand.
+    /// The newest version for an offset: its offset in the topic, and its bytes if they are in
+    /// memory.
     fn take(&mut self, camera: &CameraId, offset: i64) -> Option<(i64, Option<Vec<u8>>)> {
         let versions = self.cameras.get_mut(camera)?.iter_mut();
         let newest = versions.filter(|version| version.offset <= offset);
@@ -623,7 +624,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_version_for_the_place_stays_and_all_others_are_deleted() {
+    fn the_newest_version_for_the_offset_stays_and_all_others_are_deleted() {
         let mut states = states();
         for (at, offset) in [10, 20, 30].into_iter().enumerate() {
             let key = StateTopic::key("id", &camera(), offset);
@@ -641,7 +642,7 @@ mod tests {
     }
 
     #[test]
-    fn a_camera_with_later_versions_only_is_told() {
+    fn a_camera_with_later_versions_only_is_counted() {
         let mut states = states();
         let key = StateTopic::key("id", &camera(), 30);
         states.add(key.as_bytes(), 0, Some(b"state"));
@@ -660,7 +661,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_newest_states_are_kept_at_hand() {
+    fn only_the_newest_states_stay_in_memory() {
         let mut states = states();
         for n in 0..5 {
             let camera: CameraId = format!("cam{n}").parse().unwrap();
@@ -673,7 +674,7 @@ mod tests {
     }
 
     #[test]
-    fn topics_that_stand_for_two_things_are_refused() {
+    fn topics_with_two_purposes_are_refused() {
         let long = "g".repeat(240);
         assert!(check_names("frames", &long, None).is_err());
         let check = |frames, results| check_names(frames, "g", results).is_err();

@@ -1,5 +1,6 @@
-//! The states of cameras as both outputs keep them: found in their topic, or where an earlier
-//! version of this program has put them; what is missing is told and follows the settings.
+//! The states of cameras for both outputs. They come from their topic, or from the place where an
+//! earlier version of this program kept them. Missing states are logged and treated by the
+//! settings.
 use super::{
     counters::{CameraCounters, WorkerCounters},
     events::{StateMissing, StateUnreadable, StatesMissing},
@@ -29,14 +30,14 @@ pub(super) struct States {
     frames: String,
     policy: OnMissingState,
     partitions: HashMap<i32, AssignedStates>,
-    /// The topic was made again since this was last asked.
+    /// The topic was created again since the last call.
     is_restored: bool,
 }
 
-/// What is known of a partition.
+/// The states of one assigned partition.
 struct AssignedStates {
     topic_id: Arc<str>,
-    /// The group had done records before: cameras without a state may have been here.
+    /// The group has processed records before: cameras without a state may have had one.
     is_first: bool,
     start: i64,
 }
@@ -65,31 +66,31 @@ impl States {
         }
     }
 
-    /// States could not be stored: makes their topic again if it was deleted.
+    /// States could not be stored: creates their topic again if it was deleted.
     pub(super) fn restore(&mut self) {
         match self.topic.restore() {
             Ok(false) => {}
             Ok(true) => {
                 let problem = format!(
-                    "topic {} was deleted while it was in use: the states of all cameras that were not seen of late are \
-                     gone, and their mattes begin again",
+                    "topic {} was deleted while it was in use: the states of all cameras without \
+                     recent frames are gone, and their mattes begin again",
                     self.topic.name()
                 );
                 self.counters.faults.note(&problem);
-                tracing::error!("{problem}; it is made again");
+                tracing::error!("{problem}; it is created again");
                 self.is_restored = true;
             }
             Err(error) => tracing::debug!("{error}"),
         }
     }
 
-    /// Whether the topic was made again since this was last asked: what is at hand has to be
-    /// stored.
+    /// Whether the topic was created again since the last call: then all states in memory have to
+    /// be stored.
     pub(super) fn take_restored(&mut self) -> bool {
         std::mem::take(&mut self.is_restored)
     }
 
-    /// Reads the states of a partition that is assigned.
+    /// Reads the states of an assigned partition.
     pub(super) fn begin(&mut self, range: &PartitionRange) -> Result<(), KafkaError> {
         let partition = range.partition;
         let is_first = range.metadata.is_none() && !range.is_new;
@@ -117,7 +118,7 @@ impl States {
         Ok(())
     }
 
-    /// Tells when states are missing.
+    /// Logs and counts missing states, or fails if the settings ask for that.
     fn judge(&self, range: &PartitionRange, found: FoundStates) -> Result<(), KafkaError> {
         let expected = range.metadata.as_ref().map_or(0, |m| m.states);
         let missing = expected.saturating_sub(found.cameras).max(found.later_only);
@@ -128,7 +129,8 @@ impl States {
             partition, start, ..
         } = range;
         let problem = format!(
-            "the state of {missing} cameras at offset {start} of topic {} partition {partition} is missing in topic {}",
+            "the state of {missing} cameras at offset {start} of topic {} partition {partition} is \
+             missing in topic {}",
             self.frames,
             self.topic.name()
         );
@@ -172,7 +174,7 @@ impl States {
                 %camera,
                 partition,
                 blocks = lost,
-                "the journal of names did not have the camera's blocks: they are written down again"
+                "the journal of names did not have the camera's blocks: they are written again"
             ),
             Err(source) => {
                 let camera = camera.to_string();
@@ -238,7 +240,7 @@ impl States {
             partition,
             offset,
             problem,
-            is_told: !fails,
+            is_logged: !fails,
         }
         .emit();
         if fails {
@@ -254,7 +256,7 @@ impl States {
         known.map_or_else(|| "".into(), |known| known.topic_id.clone())
     }
 
-    /// What is said beside an offset with these states.
+    /// The metadata of an offset with these states.
     pub(super) fn metadata<'a>(
         &self,
         partition: i32,
@@ -271,7 +273,7 @@ impl States {
         &mut self.topic
     }
 
-    /// Forgets a partition that is given back.
+    /// Forgets a revoked partition.
     pub(super) fn forget(&mut self, partition: i32) {
         self.topic.forget(partition);
         self.partitions.remove(&partition);

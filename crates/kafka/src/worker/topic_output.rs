@@ -1,5 +1,4 @@
-//! Results in a topic: results, dead letters, camera states and the offsets that they stand for are
-//! one transaction.
+//! Results in a topic: one transaction has results, dead letters, camera states and their offsets.
 use super::{
     consumer_events::GroupMember,
     counters::WorkerCounters,
@@ -40,10 +39,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The results and dead letters that are held for the next transaction, in bytes, before it is made
-/// ahead of its time.
+/// Bytes of held results and dead letters above which the next transaction does not wait for the
+/// interval.
 const MAX_HELD_BYTES: usize = 48 << 20;
-/// The wait before a transaction that failed is tried again.
+/// The wait before a failed transaction is retried.
 const TRANSACTION_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// Results, dead letters and states of cameras, held until a transaction publishes them.
@@ -56,19 +55,19 @@ pub(super) struct TopicOutput {
     counters: Arc<WorkerCounters>,
     /// The topic of the frames.
     frames: String,
-    /// The largest result that its topic takes, in bytes.
+    /// The largest result that its topic accepts, in bytes.
     max_result: usize,
-    /// The topic of dead letters is there.
+    /// The topic of dead letters exists.
     has_dead_topic: bool,
     held: HashMap<i32, Held>,
-    /// When a transaction that failed is tried again.
+    /// When a failed transaction is retried.
     retry_at: Option<Instant>,
     troubles: Arc<Troubles>,
 }
 
 impl TopicOutput {
-    /// Makes the topics where they are missing, and aborts the open transaction of an earlier
-    /// worker of the same name.
+    /// Creates missing topics, and aborts the open transaction of an earlier worker of the same
+    /// name.
     pub(super) fn open(
         admin: Arc<AdminClient<Context>>,
         member: &Arc<GroupMember>,
@@ -104,7 +103,7 @@ impl TopicOutput {
         })
     }
 
-    /// Makes the topic of dead letters before the first of them.
+    /// Creates the topic of dead letters before the first of them.
     fn ensure_dead_topic(&mut self, reached: &[Reached<'_>]) -> Result<(), ClientError> {
         let has_dead_letters = |r: &Reached<'_>| {
             self.held
@@ -122,7 +121,7 @@ impl TopicOutput {
                 Ok(())
             }
             Err(error) => {
-                let what = format!("dead letters cannot be sent: {error}; it is tried again");
+                let what = format!("dead letters cannot be sent: {error}; this is tried again");
                 self.troubles.note(Cause::DeadLetters, &what);
                 Err(ClientError::Canceled)
             }
@@ -199,7 +198,7 @@ impl TopicOutput {
     }
 }
 
-/// Sends the states of a checkpoint, and deletes those that are not needed any more.
+/// Sends the states of a checkpoint, and deletes obsolete ones.
 fn send_states(
     producer: &TransactionalProducer,
     topic: &mut StateTopic,
@@ -241,7 +240,7 @@ impl Output for TopicOutput {
             return Err(Rejection {
                 code: "result-too-large",
                 message: format!(
-                    "the result has {bytes} bytes, its topic takes {max} (max.message.bytes)"
+                    "the result has {bytes} bytes, its topic accepts {max} (max.message.bytes)"
                 ),
             });
         }
@@ -291,7 +290,7 @@ impl Output for TopicOutput {
             }
             Transaction::Again(error) => {
                 let error = reason::words(&error);
-                let what = format!("a transaction was undone: {error}; it is tried again");
+                let what = format!("a transaction was aborted: {error}; it is tried again");
                 self.troubles.note(Cause::Output, &what);
                 self.states.restore();
                 self.retry_at = Some(Instant::now() + TRANSACTION_RETRY_DELAY);

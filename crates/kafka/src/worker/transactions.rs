@@ -17,14 +17,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long one step of a transaction may take before it is tried again.
+/// How long one step of a transaction may take before it is retried.
 pub(super) const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long one try to begin with transactions takes.
+/// How long one try to initialize transactions takes.
 const INIT_TIMEOUT: Duration = Duration::from_secs(4);
-/// How long one look for answers takes while a transaction is undone.
+/// How long one poll for answers takes while a transaction is aborted.
 const ANSWER_INTERVAL: Duration = Duration::from_millis(20);
-/// How long a broker that answers may take to begin with transactions.
+/// How long a broker that answers may take to initialize transactions.
 const START_TIMEOUT: Duration = Duration::from_secs(14);
 
 /// The result of a transaction.
@@ -32,9 +32,9 @@ const START_TIMEOUT: Duration = Duration::from_secs(14);
 pub(super) enum Transaction {
     /// It is committed.
     Done,
-    /// It could not be committed now; readers see nothing of it, and it can be tried again.
+    /// It could not be committed; readers see nothing of it, and it can be retried.
     Again(ClientError),
-    /// No producer can be made that goes on.
+    /// No producer can go on.
     Lost(ClientError),
 }
 
@@ -44,13 +44,13 @@ pub(super) struct TransactionalProducer {
     deliveries: ResultDeliveries,
     config: ClientConfig,
     member: Arc<GroupMember>,
-    /// A new producer is not waited for any longer.
+    /// Ends the wait for a new producer.
     stop: Stop,
 }
 
 impl TransactionalProducer {
-    /// A producer, which aborts the open transaction of an earlier one of the same name. `stop`
-    /// ends the wait for the broker now, `abort` later ones.
+    /// Creates a producer, which aborts the open transaction of an earlier one of the same name.
+    /// `stop` ends this wait for the broker, `abort` later ones.
     pub(super) fn open(
         config: ClientConfig,
         member: Arc<GroupMember>,
@@ -106,7 +106,8 @@ impl TransactionalProducer {
         self.send_numbered(record, UNNUMBERED)
     }
 
-    /// Sends a record within a transaction. [`TransactionalProducer::delivered`] tells its offset.
+    /// Sends a record within a transaction. [`TransactionalProducer::delivered`] returns its
+    /// offset.
     pub(super) fn send_numbered<K: ToBytes + ?Sized, P: ToBytes + ?Sized>(
         &self,
         plain: BaseRecord<'_, K, P>,
@@ -121,7 +122,7 @@ impl TransactionalProducer {
         deliveries::send(&self.producer, record, BROKER_TIMEOUT)
     }
 
-    /// Where the numbered records of the last transaction lie.
+    /// The offsets of the numbered records of the last transaction.
     pub(super) fn delivered(&self) -> Vec<Delivered> {
         let deadline = Instant::now() + INIT_TIMEOUT;
         while self.producer.in_flight_count() > 0 && Instant::now() < deadline {
@@ -130,15 +131,15 @@ impl TransactionalProducer {
         self.deliveries.take()
     }
 
-    /// Aborts a transaction that failed. A producer that is broken for good is replaced by a new
-    /// one, which aborts the open transaction of the old one.
+    /// Aborts a failed transaction. A producer that is broken for good is replaced by a new one,
+    /// which aborts the old one's open transaction.
     fn abort(&mut self, error: ClientError) -> Transaction {
         if let ClientError::Transaction(inner) = &error
             && inner.is_retriable()
             && !inner.txn_requires_abort()
             && self.producer.commit_transaction(BROKER_TIMEOUT).is_ok()
         {
-            // A commit whose answer did not come in time went on.
+            // A commit whose answer came too late has gone on.
             return Transaction::Done;
         }
         let begun = Instant::now();
@@ -147,10 +148,10 @@ impl TransactionalProducer {
             match self.try_to_abort() {
                 Ok(()) => return Transaction::Again(error),
                 Err(ClientError::Transaction(inner)) if inner.is_retriable() => {
-                    tracing::debug!("a transaction cannot be undone yet: {inner}");
+                    tracing::debug!("a transaction cannot be aborted yet: {inner}");
                 }
                 Err(problem) => {
-                    tracing::debug!("a transaction cannot be undone: {problem}");
+                    tracing::debug!("a transaction cannot be aborted: {problem}");
                     break;
                 }
             }
@@ -165,7 +166,7 @@ impl TransactionalProducer {
                 self.producer = fresh;
                 Transaction::Again(error)
             }
-            // The broker is away for longer.
+            // The broker is away for longer than one step.
             Err(KafkaError::NoTransactions(ClientError::Transaction(inner)))
                 if inner.is_retriable() =>
             {
@@ -175,8 +176,8 @@ impl TransactionalProducer {
         }
     }
 
-    /// Aborts the open transaction. librdkafka waits until the answer for each record that it drops
-    /// is taken, so this thread takes them meanwhile.
+    /// Aborts the open transaction. librdkafka waits until the report of each dropped record is
+    /// polled, so this thread polls meanwhile.
     fn try_to_abort(&self) -> KafkaResult<()> {
         thread::scope(|scope| {
             let aborted = scope.spawn(|| self.producer.abort_transaction(BROKER_TIMEOUT));

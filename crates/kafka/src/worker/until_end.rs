@@ -1,8 +1,8 @@
 //! `--until end`: whether the group has done the records that were there at the start.
 //!
-//! A worker's own partitions do not answer that: a member that was killed while it joined is still
-//! given its part for a while, and these records stay undone until the group misses the member. So
-//! a worker stays until the group's offsets are past the end.
+//! A worker's own partitions cannot show that: a member that was killed while it joined still gets
+//! partitions for a while, and their records wait until the group notices its death. So a worker
+//! stays until the group's offsets are past the end.
 use super::{
     assignment::Assignment,
     checkpoints::Checkpoints,
@@ -17,20 +17,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The wait between two questions for the group's offsets.
+/// The wait between two requests for the group's offsets.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
-/// How long one question may take.
+/// How long one request may take.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Where the topic ended at the start.
 #[derive(Debug)]
 pub(super) struct UntilEnd {
     topic: String,
-    /// The ends of the partitions that had records.
+    /// The ends of the partitions with records.
     ends: BTreeMap<i32, i64>,
     next_question: Instant,
-    /// The log says already that this worker waits for others.
-    has_told: bool,
+    /// The wait for other workers is logged.
+    is_logged: bool,
 }
 
 impl UntilEnd {
@@ -52,18 +52,18 @@ impl UntilEnd {
             topic: topic.to_owned(),
             ends,
             next_question: Instant::now(),
-            has_told: false,
+            is_logged: false,
         })
     }
 
-    /// Whether this worker's own part is done, so that it only has to be committed.
+    /// Whether this worker's partitions are done and only have to be committed.
     pub(super) fn is_done(&self, assignment: &Assignment) -> bool {
         assignment
             .partitions()
             .all(|p| p.in_flight() == 0 && p.next() >= self.end(p.id()))
     }
 
-    /// When the group's offsets are to be asked for; `None` while this worker's own part is not
+    /// When to ask for the group's offsets; `None` while this worker's partitions are not
     /// committed.
     pub(super) fn due(
         &self,
@@ -106,8 +106,11 @@ impl UntilEnd {
         let undone =
             |(id, end): (&i32, &i64)| (!is_ours(id) && done.get(id) < Some(end)).then_some(*id);
         let undone: Vec<i32> = self.ends.iter().filter_map(undone).collect();
-        if !undone.is_empty() && !std::mem::replace(&mut self.has_told, true) {
-            tracing::info!(partitions = ?undone, "this worker's part is done: waiting for what the group gave to others");
+        if !undone.is_empty() && !std::mem::replace(&mut self.is_logged, true) {
+            tracing::info!(
+                partitions = ?undone,
+                "this worker's partitions are done: waiting for the partitions of other workers"
+            );
         }
         undone.is_empty()
     }
