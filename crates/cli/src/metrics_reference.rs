@@ -18,9 +18,9 @@ alone listens on this machine only). The live page (`--view`) serves them too:
 
 A command is ready when `run` has written a frame, `worker` has joined its group, `camera` has
 published a frame, `view` reads its topic, or a round of `prune` is done. It is not ready while the
-broker does not answer; while files, states, offsets or dead letters cannot be written; while each of
-the last 30 frames of a camera was dropped as stale, refused or dead; and once a camera of several
-has ended with an error. The Spark job has [its own reasons](#the-spark-job).
+broker does not answer; while files, states, offsets or dead letters cannot be written; while each
+of the last 30 frames of a camera was dropped as stale, refused or dead; and once a camera of
+several has ended with an error. The Spark job has [its own reasons](#the-spark-job).
 
 The summary at the end has the same counts under the same names, with `--json` for machines.
 Latencies are histograms in seconds: `_bucket` with the label `le`, `_sum` and `_count`. Records
@@ -31,8 +31,8 @@ without a usable camera id count under `camera=\"(others)\"`.
 const SPARK: &str = "
 ## The Spark job
 
-`python -m mattebox.spark --metrics ADDR`. Counts are over the batches of this driver. A batch counts
-when it has ended, in real time every `--checkpoint-interval`.
+`python -m mattebox.spark --metrics ADDR`. Counts are over the batches of this driver. A batch
+counts when it has ended, in real time every `--checkpoint-interval`.
 
 | metric | labels | meaning |
 |---|---|---|
@@ -41,8 +41,10 @@ when it has ended, in real time every `--checkpoint-interval`.
 | `mattebox_spark_dead_letters_total` | | Dead letters of all cameras. |
 | `mattebox_spark_batches_total` | | Batches with frames that are done. |
 | `mattebox_spark_restarts_total` | | Times that the query was started again after a failure. |
-| `mattebox_spark_lag_records` | | Records behind the end of the topic, at the end of the last batch. |
-| `mattebox_spark_latency_seconds` | `quantile` | From when a frame was captured to when its file was in place, in the last batch: 0.5, 0.95, 0.99. |
+| `mattebox_spark_lag_records` | | Records behind the end of the topic, at the end of the last \
+batch. |
+| `mattebox_spark_latency_seconds` | `quantile` | From when a frame was captured to when \
+its file was in place, in the last batch: 0.5, 0.95, 0.99. |
 | `mattebox_spark_batch_seconds` | | How long the last batch took. |
 
 `/healthz` is 200 while the driver lives. `/readyz` is 503 while no frame can be made, with a line
@@ -51,7 +53,8 @@ for each reason:
 | reason | ends when |
 |---|---|
 | the query has not begun | it has begun |
-| the query failed and is started again from its checkpoint; the cause is named, such as an output, state or checkpoint that cannot be written | a batch is done |
+| the query failed and is started again from its checkpoint; the cause is named, such as an \
+output, state or checkpoint that cannot be written | a batch is done |
 | no broker answers | it answers |
 | there is no topic yet | it is there |
 | Spark has no executors for this job, or fewer cores than real time needs | there are enough |
@@ -111,7 +114,7 @@ fn page() -> String {
 }
 
 #[test]
-fn the_metrics_reference_is_what_the_pages_tell() {
+fn the_metrics_reference_is_up_to_date() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/ref/metrics.md");
     let page = page();
     if std::env::var_os("UPDATE_DOCS").is_some() {

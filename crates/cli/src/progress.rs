@@ -15,23 +15,23 @@ use std::{
 };
 
 const BAR_TICK: Duration = Duration::from_millis(100);
-const LINE_EVERY: Duration = Duration::from_secs(5);
-/// Rates and latencies are those of the last so many seconds, so that digits can be read.
+const LINE_INTERVAL: Duration = Duration::from_secs(5);
+/// The period of the shown rates and latencies: long enough to read the digits.
 const RECENT: Duration = Duration::from_secs(3);
 /// With more cameras than this, one bar shows them all.
 const MAX_BARS: usize = 12;
-/// Of a camera's name so much is shown.
+/// Longer names are cut.
 const MAX_NAME: usize = 20;
 
-/// How one camera is doing.
+/// The progress of one camera.
 pub struct ProgressRow {
     /// Its name.
     pub name: String,
-    /// What it has done.
+    /// Its counts.
     pub progress: Progress,
     /// How long its frames took, since the start.
     pub latencies: Times,
-    /// How its source is doing; `None` if it has none of its own.
+    /// The condition of its source; `None` if it has none.
     pub source: Option<Since>,
 }
 
@@ -60,7 +60,7 @@ pub fn rows<S: ProgressSource>(
         .collect()
 }
 
-/// Shows how the cameras are doing until `stop`. To be run on a thread of its own.
+/// Shows the progress of the cameras until `stop`. To be run on a separate thread.
 pub fn show(
     style: ProgressStyle,
     rows: impl Fn() -> Vec<ProgressRow>,
@@ -75,10 +75,10 @@ pub fn show(
     }
 }
 
-/// What was counted a moment ago, to tell how fast it goes now.
+/// Counts of the last seconds, for the present speed.
 struct ProgressPace(VecDeque<(Instant, u64, Times)>);
 
-/// How fast it goes.
+/// The present speed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Speed {
     frames_per_s: f64,
@@ -93,7 +93,7 @@ impl ProgressPace {
 
     fn of(&mut self, now: Instant, done: u64, latencies: &Times) -> Speed {
         self.0.push_back((now, done, latencies.clone()));
-        // The first stays that is older than what is looked at.
+        // Keeps one count that is older than the period.
         while self
             .0
             .get(1)
@@ -131,7 +131,7 @@ fn total(rows: &[ProgressRow]) -> (Progress, Times) {
     (sum, latencies)
 }
 
-/// How a source is doing that gives no frames. Its first words stay the same in width and place.
+/// The condition of a source that gives no frames. Its first words keep their width and place.
 fn away(since: &Since) -> Option<String> {
     let seconds = SystemTime::now()
         .duration_since(since.since)
@@ -161,7 +161,7 @@ fn clock(time: Duration) -> String {
     }
 }
 
-/// The numbers of a line, each as wide at all times as it is likely to become.
+/// The numbers of a line, each padded to its likely final width.
 fn numbers(progress: Progress, speed: Speed, left: Option<Duration>) -> String {
     let count = match progress.expected {
         0 => format!("{:>7}", progress.done),
@@ -187,7 +187,7 @@ fn numbers(progress: Progress, speed: Speed, left: Option<Duration>) -> String {
     text
 }
 
-/// How long it takes to the end, if that is known.
+/// The time until the end, if it is known.
 fn left(progress: Progress, begun: Instant) -> Option<Duration> {
     let to_do = progress.expected.checked_sub(progress.done)?;
     let is_known = progress.expected > 0 && progress.done > 0;
@@ -195,7 +195,7 @@ fn left(progress: Progress, begun: Instant) -> Option<Duration> {
     is_known.then(|| Duration::from_secs(seconds.ceil() as u64))
 }
 
-/// A name of one width.
+/// A name cut or padded to one width.
 fn name(text: &str, width: usize) -> String {
     match text.chars().count() > width {
         true => text.chars().take(width - 1).chain(['…']).collect(),
@@ -203,7 +203,7 @@ fn name(text: &str, width: usize) -> String {
     }
 }
 
-/// The cameras that give nothing, each with why.
+/// The cameras without frames, each with the reason.
 fn troubles(rows: &[ProgressRow]) -> Vec<String> {
     let away = |row: &ProgressRow| Some(format!("{}: {}", row.name, away(row.source.as_ref()?)?));
     rows.iter().filter_map(away).collect()
@@ -268,13 +268,14 @@ fn bars(rows: impl Fn() -> Vec<ProgressRow>, screen: &MultiProgress, stop: &Stop
         if stopped {
             let rows = rows.iter().filter(|_| single).map(Some);
             for (bar, row) in bars.iter().zip(rows.chain(std::iter::repeat(None))) {
-                // Why it failed is said below.
+                // The reason of the failure is shown below.
                 match row.is_some_and(ProgressRow::failed_at_start) {
                     true => bar.finish_and_clear(),
                     false => bar.abandon(),
                 }
             }
-            // The last bar fills its line; what follows begins below it, also where it is copied.
+            // The last bar fills its line; later text begins below it, even in a copy of the
+            // screen.
             if io::stderr().is_terminal() {
                 output::tell("");
             }
@@ -286,12 +287,12 @@ fn bars(rows: impl Fn() -> Vec<ProgressRow>, screen: &MultiProgress, stop: &Stop
 fn lines(rows: impl Fn() -> Vec<ProgressRow>, stop: &Stop) {
     let begun = Instant::now();
     let mut pace = ProgressPace::new(begun);
-    while !stop.wait(LINE_EVERY) {
+    while !stop.wait(LINE_INTERVAL) {
         let rows = rows();
         let (progress, latencies) = total(&rows);
         let speed = pace.of(Instant::now(), progress.done, &latencies);
         let away = troubles(&rows);
-        // Nothing is to be counted before the first camera is there.
+        // There is nothing to count before the first camera.
         let mut parts = match away.len() == rows.len() && progress.done == 0 {
             true => vec![],
             false => vec![numbers(progress, speed, left(progress, begun))],

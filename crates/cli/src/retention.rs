@@ -1,4 +1,4 @@
-//! Removes old files: on a thread beside a command that writes them, or as `mattebox prune`.
+//! Removes old files: on a thread of a command that writes them, or as `mattebox prune`.
 //!
 //! Both make the same rounds; `mattebox_store::retention` decides which files go.
 use crate::config::keep::FolderRetention;
@@ -24,10 +24,11 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// From the end of a round to the next one, at least.
+/// The shortest pause between two rounds.
 const PAUSE: Duration = Duration::from_secs(60);
-/// And so many times as long as the round took: looking through folders costs little of a machine.
-const SHARE: u32 = 20;
+/// The pause is at least this many times as long as the round, which limits the load of reading
+/// folders.
+const PAUSE_FACTOR: u32 = 20;
 
 /// Counters of removed files. [`FilesRemoved`] writes them.
 #[derive(Debug, Default)]
@@ -132,8 +133,8 @@ pub(crate) struct Rounds {
     folders: Vec<PathBuf>,
     is_dry: bool,
     counters: Arc<RetentionCounters>,
-    /// Warnings that were given.
-    told: HashSet<String>,
+    /// Warnings that were logged.
+    logged: HashSet<String>,
 }
 
 impl Rounds {
@@ -147,7 +148,7 @@ impl Rounds {
             folders: keeping.folders,
             is_dry,
             counters,
-            told: HashSet::new(),
+            logged: HashSet::new(),
         }
     }
 
@@ -171,7 +172,7 @@ impl Rounds {
         Ok(rounds)
     }
 
-    /// Warns of files that stay, when that is news.
+    /// Logs new warnings about files that stay.
     fn warn_of(&mut self, folder: &Path, round: &PruneRound) {
         if let Some(failure) = &round.failure {
             let failed = round.failed;
@@ -194,7 +195,8 @@ impl Rounds {
         self.warn(
             is_large && round.failed == 0 && !self.is_dry,
             format!(
-                "retention: {} is larger than --keep-bytes without any frame that can go: other files are in it",
+                "retention: {} is larger than --keep-bytes without any frame that can be removed: \
+                 other files are in it",
                 folder.display()
             ),
         );
@@ -202,25 +204,26 @@ impl Rounds {
 
     fn warn(&mut self, is_so: bool, message: String) {
         if !is_so {
-            self.told.remove(&message);
-        } else if self.told.insert(message.clone()) {
+            self.logged.remove(&message);
+        } else if self.logged.insert(message.clone()) {
             tracing::warn!("{message}");
         }
     }
 
-    /// Makes rounds until it is stopped. An error of one round is logged, and the next one comes.
+    /// Makes rounds until it is stopped. An error of one round is logged, and the next round
+    /// follows.
     pub(crate) fn go_on(&mut self, every: Option<Duration>, stop: &Stop) {
         loop {
             let began = Instant::now();
             match self.round(stop) {
                 Ok(_) => {}
-                // The first writer has not come yet.
+                // No file has been written yet.
                 Err(error @ RetentionError::NoOutput { is_empty: true, .. }) => {
                     tracing::debug!("{error}");
                 }
                 Err(error) => self.warn(true, format!("retention: {error}")),
             }
-            let pause = every.unwrap_or_else(|| PAUSE.max(began.elapsed() * SHARE));
+            let pause = every.unwrap_or_else(|| PAUSE.max(began.elapsed() * PAUSE_FACTOR));
             if stop.wait(pause) {
                 return;
             }
@@ -228,7 +231,7 @@ impl Rounds {
     }
 }
 
-/// A moment as people and programs read it.
+/// A time that people and programs can read.
 pub(crate) fn time(at: SystemTime) -> String {
     let at = jiff::Timestamp::try_from(at).unwrap_or_default();
     format!("{at:.0}")
@@ -241,7 +244,7 @@ pub(crate) struct Retainer {
 }
 
 impl Retainer {
-    /// Begins with a round at once.
+    /// Starts the thread with a round at once.
     pub(crate) fn start(
         keeping: FolderRetention,
         counters: Arc<RetentionCounters>,
@@ -258,8 +261,8 @@ impl Retainer {
         Ok(Retainer { thread, stop })
     }
 
-    /// Ends the thread. Where the command has ended by itself, a last round leaves the folder as it
-    /// was asked for.
+    /// Ends the thread. If the command ended by itself, a last round applies the limits to the
+    /// final files.
     pub(crate) fn finish(self, is_last_round: bool) {
         self.stop.stop();
         let Ok(mut rounds) = self.thread.join() else {

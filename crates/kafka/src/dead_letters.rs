@@ -2,7 +2,7 @@
 use super::{
     KafkaError,
     client::{self, Context},
-    letters, topics,
+    dead_letter_record, topics,
 };
 use crate::settings::DeadLetterSettings;
 use mattebox_engine::stop::Stop;
@@ -106,8 +106,8 @@ impl ReadDeadLetter {
 
     /// Why it cannot be sent to a topic again, if it cannot.
     pub fn obstacle(&self, topic: &str) -> Option<String> {
-        let from = self.header(letters::TOPIC);
-        let left_out = self.header(letters::LEFT_OUT);
+        let from = self.header(dead_letter_record::TOPIC);
+        let left_out = self.header(dead_letter_record::LEFT_OUT);
         match () {
             () if from.is_empty() => Some("it does not say which topic it is from".to_owned()),
             () if from != topic => Some(format!("it is from topic {from}")),
@@ -154,7 +154,7 @@ impl DeadLetters {
     /// Connects to the broker.
     pub fn open(settings: DeadLetterSettings) -> Result<Self, KafkaError> {
         let admin = client::connect(&settings.broker, settings.connect_timeout, &Stop::new())?;
-        let dead = letters::topic(&settings.broker.topic);
+        let dead = dead_letter_record::topic(&settings.broker.topic);
         Ok(DeadLetters {
             settings,
             admin,
@@ -422,7 +422,7 @@ impl DeadLetters {
             Box::new(place),
         );
         (record.key, record.payload) = (found.record.key(), found.record.payload());
-        record = record.headers(letters::original(found.record.headers()));
+        record = record.headers(dead_letter_record::original(found.record.headers()));
         ledger.lock().open.insert(place);
         loop {
             match producer.send(record) {
@@ -556,19 +556,25 @@ mod tests {
 
     #[test]
     fn only_complete_dead_letters_of_the_topic_are_sent() {
-        assert_eq!(found(&[(letters::TOPIC, "t")]).obstacle("t"), None);
+        assert_eq!(
+            found(&[(dead_letter_record::TOPIC, "t")]).obstacle("t"),
+            None
+        );
         assert!(
-            found(&[(letters::TOPIC, "other")])
+            found(&[(dead_letter_record::TOPIC, "other")])
                 .obstacle("t")
                 .unwrap()
                 .contains("other")
         );
         assert!(found(&[]).obstacle("t").is_some());
         assert!(
-            found(&[(letters::TOPIC, "t"), (letters::LEFT_OUT, "99")])
-                .obstacle("t")
-                .unwrap()
-                .contains("99")
+            found(&[
+                (dead_letter_record::TOPIC, "t"),
+                (dead_letter_record::LEFT_OUT, "99")
+            ])
+            .obstacle("t")
+            .unwrap()
+            .contains("99")
         );
     }
 

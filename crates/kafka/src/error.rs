@@ -28,7 +28,7 @@ pub enum KafkaError {
     Refused {
         /// Its address.
         bootstrap: String,
-        /// Why, and what to do.
+        /// The reason and the remedy.
         problem: String,
     },
     /// The broker does not allow the user to do something.
@@ -50,7 +50,7 @@ pub enum KafkaError {
     Topic {
         /// The topic.
         topic: String,
-        /// What is wrong, and what to do.
+        /// The problem and the remedy.
         problem: String,
     },
     /// Another process replaced this one, or the broker refuses the action for good.

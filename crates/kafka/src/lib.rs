@@ -8,7 +8,7 @@
 //! * [`topic_id`]: the id that a broker gives a topic. The only file with `unsafe` code.
 //! * `reason`: turns librdkafka's messages into a reason and a remedy.
 //! * `record`: a message as a record of the wire formats.
-//! * [`letters`]: records that cannot be frames, in librdkafka's types.
+//! * [`dead_letter_record`]: records that cannot be frames, in librdkafka's types.
 //! * [`dead_letters`]: reads them, and sends them again.
 //! * [`camera`]: from sources to a topic of frames.
 //! * [`worker`]: from a topic of frames to files or to a topic of results.
@@ -17,9 +17,9 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 pub mod camera;
 pub mod client;
+pub mod dead_letter_record;
 pub mod dead_letters;
 pub mod error;
-pub mod letters;
 mod reason;
 pub mod record;
 pub mod settings;

@@ -2,7 +2,7 @@
 use super::{
     KafkaError,
     client::{self, Context},
-    letters, reason,
+    dead_letter_record, reason,
     topic_id::{TopicState, topic_id},
 };
 use rdkafka::{
@@ -78,7 +78,7 @@ pub fn replication_factor(admin: &AdminClient<Context>, topic: &str) -> Result<i
 /// Creates the topic of a topic's dead letters if it is missing, and returns the largest value that
 /// it accepts, in bytes.
 pub fn ensure_dead(admin: &AdminClient<Context>, frames: &str) -> Result<usize, KafkaError> {
-    let name = letters::topic(frames);
+    let name = dead_letter_record::topic(frames);
     // Every record of the frames' topic must fit, with the reason added.
     let max = max_message_bytes(admin, frames)? + DEAD_LETTER_OVERHEAD;
     let config = vec![

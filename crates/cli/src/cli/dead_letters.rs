@@ -11,9 +11,8 @@ use comfy_table::{Table, presets};
 use indicatif::MultiProgress;
 use mattebox_core::frame::CameraId;
 use mattebox_kafka::{
-    KafkaError,
+    KafkaError, dead_letter_record,
     dead_letters::{DeadLetterPosition, DeadLetters, ReadDeadLetter, RetryPlan},
-    letters,
 };
 use mattebox_store::pending::write_file;
 use rdkafka::{Message, message::Headers};
@@ -67,7 +66,7 @@ impl DeadLetterFilter {
     fn takes(&self, found: &ReadDeadLetter) -> bool {
         self.code
             .as_ref()
-            .is_none_or(|code| found.header(letters::CODE) == *code)
+            .is_none_or(|code| found.header(dead_letter_record::CODE) == *code)
             && self
                 .camera
                 .as_ref()
@@ -220,12 +219,12 @@ impl DeadLetterRow {
             place: found.place(),
             time_ms: found.record.timestamp().to_millis(),
             key: found.key(),
-            code: found.header(letters::CODE),
-            message: found.header(letters::MESSAGE),
+            code: found.header(dead_letter_record::CODE),
+            message: found.header(dead_letter_record::MESSAGE),
             bytes: found.record.payload().map(<[u8]>::len),
-            topic: found.header(letters::TOPIC),
-            partition: found.header(letters::PARTITION).parse().ok(),
-            offset: found.header(letters::OFFSET).parse().ok(),
+            topic: found.header(dead_letter_record::TOPIC),
+            partition: found.header(dead_letter_record::PARTITION).parse().ok(),
+            offset: found.header(dead_letter_record::OFFSET).parse().ok(),
         }
     }
 

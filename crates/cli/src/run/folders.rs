@@ -1,5 +1,5 @@
-//! The folders that a run writes into: no other process writes there while it lives, and frames of
-//! an earlier run are not mixed with its own.
+//! The folders that a run writes into: no other process writes there during the run, and its frames
+//! are not mixed with those of an earlier run.
 use crate::config::{
     RunSettings,
     output_choice::{EarlierFrames, MATTES},
@@ -16,27 +16,27 @@ use std::{ffi::OsString, path::Path};
 /// A folder of pictures or mattes, with one folder for each camera.
 struct Folder<'a> {
     root: &'a Path,
-    /// The flag that names it.
+    /// The flag that sets it.
     setting: &'static str,
-    /// No setting names it.
+    /// It is the default folder.
     is_default: bool,
-    /// How the names of its files end.
+    /// The extension of its files.
     extension: &'static str,
 }
 
 /// Every folder of a run.
 pub(super) struct Folders {
-    /// For the life of the run.
+    /// Held until the run ends.
     claims: Vec<FolderClaim>,
     /// Frames of the run's cameras below `--out` are removed.
     pictures_are_removed: bool,
-    /// And below `--alpha-out`.
+    /// Frames of the run's cameras below `--alpha-out` are removed.
     mattes_are_removed: bool,
 }
 
 impl Folders {
-    /// Takes the folders. Nothing is removed yet.
-    pub(super) fn take(settings: &RunSettings) -> Result<Folders, StartError> {
+    /// Claims the folders. Nothing is removed yet.
+    pub(super) fn claim(settings: &RunSettings) -> Result<Folders, StartError> {
         let mut folders = Folders {
             claims: vec![],
             pictures_are_removed: false,
@@ -63,15 +63,15 @@ impl Folders {
         Ok(folders)
     }
 
-    /// Whether frames that are there are removed.
+    /// Claims a folder. Returns whether its existing frames are removed.
     fn add(&mut self, folder: &Folder<'_>, settings: &RunSettings) -> Result<bool, OwnerError> {
         let names = settings.names.template();
         folder_names::check(folder.root, &names)?;
-        // A folder without an owner stays without one if its frames are in the way.
+        // A folder without an owner gets none if its frames are an error.
         if !Owner::path(folder.root).exists() {
             folder.removes(None, settings)?;
         }
-        // A folder that cannot be looked through may hold other frames.
+        // A folder that cannot be read may hold other frames.
         let is_empty = folder.is_default && !folder.tree(&names).any_holds_frames().unwrap_or(true);
         let owner = |made_by_default: bool| Owner::Run {
             default_folder: folder.is_default && (is_empty || made_by_default),
@@ -90,8 +90,8 @@ impl Folders {
         Ok(removes)
     }
 
-    /// What has to be done with a camera's folders before its first frame is written. `names` are
-    /// those that its frames keep.
+    /// The work in a camera's folders before its first frame is written. `names`: the names that
+    /// its frames keep.
     pub(super) fn camera(
         &self,
         pictures: Option<&FrameDir>,
@@ -114,8 +114,8 @@ impl Folders {
 }
 
 impl Folders {
-    /// The number of a camera's first frame: above all that are there, if the run adds to them, and
-    /// above all that retention has removed, unless the frames of earlier runs are given up.
+    /// The number of a camera's first frame: above all existing frames if the run adds to them, and
+    /// above all frames that retention has removed, unless earlier runs' frames are replaced.
     pub(super) fn first_number(
         &self,
         settings: &RunSettings,
@@ -149,8 +149,7 @@ impl Folder<'_> {
         FrameTree::new(self.root, names)
     }
 
-    /// Whether the frames of the run's cameras are removed. An error if there are some and they
-    /// have to stay.
+    /// Whether existing frames of the run's cameras are removed. An error if they have to stay.
     fn removes(
         &self,
         previous: Option<&Owner>,
@@ -162,7 +161,7 @@ impl Folder<'_> {
             EarlierFrames::Refuse => {}
         }
         let tree = self.tree(&settings.names.template());
-        // Names that frames keep look like anybody's files.
+        // Frames with kept names look like any other file.
         for (source, names) in settings.cameras.iter().zip(&settings.kept_names) {
             let names: Vec<_> = names
                 .iter()
@@ -201,21 +200,21 @@ fn is_default_run(owner: &Owner) -> bool {
     )
 }
 
-/// A camera's folders, which may hold frames of an earlier run that have to go.
+/// A camera's folders, with frames of an earlier run that may have to be removed.
 pub(crate) struct EarlierFiles(Vec<EarlierFolder>);
 
 struct EarlierFolder {
     dir: FrameDir,
-    /// The frames that are there have to go.
+    /// Existing frames have to be removed.
     is_removed: bool,
-    /// The names that the new ones get, if they keep those of their sources.
+    /// The names of the new frames, if they keep the names of their sources.
     names: Option<Vec<OsString>>,
 }
 
 impl EarlierFiles {
-    /// Removes what has to go, so that none of it stays behind the end of a shorter run, and notes
-    /// the names to come. To be called when the first new frame is there: a source that cannot be
-    /// opened then costs no frames.
+    /// Removes earlier frames, so that none is left after the last frame of a shorter run, and
+    /// records the names of the new frames. To be called with the first new frame, so that a source
+    /// that cannot be opened costs no frames.
     pub(super) fn remove(&self) -> Result<u64, StoreError> {
         let mut removed = 0;
         for folder in &self.0 {

@@ -1,7 +1,7 @@
-//! The way of a frame through threads and bounded queues.
+//! Frames pass through threads and bounded queues.
 //!
-//! ```text
-//! reader (one per camera) ─► queue (one per camera) ─► workers (one per core) ─► folder, or a writer that restores order
+//! ```text reader (one per camera) ─► queue (one per camera) ─► workers (one per core) ─► folder,
+//! or a writer that restores order
 //! ```
 //!
 //! # Layout
@@ -9,8 +9,7 @@
 //! * `reader`: source → queue. Files wait for space; live sources drop the oldest.
 //! * `queued`: a frame in its camera's queue.
 //! * `worker`: a thread that processes frames.
-//! * `folders`: the folders that it writes into, which are its own as long as it lives, and the
-//!   frames of an earlier run in them.
+//! * `folders`: claims the output folders, and removes the frames of an earlier run in them.
 //! * `output`: folders, and the writer thread of ordered outputs.
 //! * [`stats`]: counters of each camera and their metrics; [`report`]: the summary at the end.
 mod folders;
@@ -64,16 +63,16 @@ use std::{
     time::Instant,
 };
 
-/// What is the same for all cameras of a run.
+/// The settings that all cameras of a run share.
 pub(crate) struct RunJob {
-    /// The ending of picture files.
+    /// The extension of picture files.
     pub(crate) extension: &'static str,
     pub(crate) on_existing: OnExisting,
-    /// How files are called.
+    /// The pattern of file names.
     pub(crate) names: FrameNames,
     pub(crate) frames: Option<u64>,
-    /// A camera that fails is told of at once. A camera that is alone ends the run, whose last line
-    /// says why.
+    /// The failure of a camera is logged at once. The failure of the only camera ends the run,
+    /// whose last line has the reason.
     pub(crate) tells_failures: bool,
 }
 
@@ -81,17 +80,17 @@ pub(crate) struct RunJob {
 pub(crate) struct RunCamera {
     /// The camera as viewers see it.
     pub(crate) shown: Arc<Camera>,
-    /// Its source as it was written, for messages.
+    /// Its source in the user's words, for messages.
     pub(crate) source: String,
-    /// What is known of the source since it was opened.
+    /// The properties of the source, once it is open.
     pub(crate) info: OnceLock<SourceInfo>,
-    /// Pictures that are done with, for the source to fill again.
+    /// Used pictures, which the source fills again.
     pub(crate) spare_pictures: (Sender<RgbImage>, Receiver<RgbImage>),
-    /// What belongs to all its pictures, since the first.
-    pub(crate) beside: OnceLock<PictureExtras>,
+    /// The pixel aspect and sound format of its first picture.
+    pub(crate) extras: OnceLock<PictureExtras>,
     pub(crate) output: CameraOutput,
     pub(crate) alpha_out: Option<FrameDir>,
-    /// What an earlier run has left and has to go.
+    /// Frames of an earlier run that have to be removed.
     pub(crate) earlier: EarlierFiles,
     /// The number of its first frame.
     pub(crate) first: FrameNumber,
@@ -100,18 +99,18 @@ pub(crate) struct RunCamera {
     pub(crate) queue: QueueId,
 }
 
-/// What all threads of a run share.
+/// The data that all threads of a run share.
 pub(crate) struct RunContext<'a> {
     pub(crate) job: &'a RunJob,
     pub(crate) cameras: Vec<RunCamera>,
     queues: Arc<CameraQueues<QueuedPicture>>,
-    /// Whose queue is whose.
+    /// The camera of each queue.
     by_queue: HashMap<QueueId, usize>,
     pub(crate) clock: Arc<StageClock>,
     pub(crate) tracer: Tracer,
-    /// No more frames are read; those that were are finished.
+    /// No more frames are read; frames that were read are finished.
     pub(crate) stop: Stop,
-    /// Nothing more is finished.
+    /// No more frames are finished.
     pub(crate) abort: Stop,
 }
 
@@ -127,7 +126,7 @@ impl RunContext<'_> {
         self.drop_waiting(index);
     }
 
-    /// Notes that a camera's source has failed. The frames that it gave before are still written.
+    /// Records that a camera's source has failed. The frames that it gave before are still written.
     fn fail_source(&self, index: usize, failure: RunFailure) {
         let l = &self.cameras[index];
         let message = failure.camera.message.clone();
@@ -140,8 +139,8 @@ impl RunContext<'_> {
         l.shown.status.set(Condition::Failed { why: message });
     }
 
-    /// Ends the cameras that still have frames when all threads have ended. Threads end before the
-    /// frames do only when they cannot make new tools after a fault.
+    /// Ends the cameras that still have frames when all threads have ended. Threads end this early
+    /// only if they cannot create a new processor after a fault.
     fn fail_unfinished(&self) {
         for index in (0..self.cameras.len())
             .filter(|index| !self.queues.is_taken(self.cameras[*index].queue))
@@ -149,12 +148,12 @@ impl RunContext<'_> {
             let message =
                 "no thread is left to process its frames (see the errors above)".to_owned();
             self.fail(index, RunFailure::of_work(message, true));
-            // Sources that are still waited for give no frames that anything could process.
+            // No thread could process frames of sources that are not open yet.
             self.stop.stop();
         }
     }
 
-    /// At an abort no more frames are taken, and those that wait are dropped.
+    /// After an abort no more frames are queued, and waiting frames are dropped.
     fn drop_at_abort(&self) {
         let queues = self.queues.clone();
         let stats: HashMap<QueueId, Arc<CameraStats>> = self
@@ -197,7 +196,7 @@ pub struct Pipeline {
     engine: Engine,
     tracer: Tracer,
     stats: Vec<Arc<CameraStats>>,
-    /// One for each camera: the pictures of a video come in the order of its frames.
+    /// One for each camera: the pictures of a video background come in the order of the frames.
     backgrounds: Vec<BackgroundSource>,
     registry: Arc<CameraRegistry>,
     /// In the order of the settings.
@@ -205,9 +204,8 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Loads the network and the backgrounds and takes the output folders, so that what is wrong
-    /// with the settings is said before the first frame. `stop` ends the reading, `abort`
-    /// everything.
+    /// Loads the network and the backgrounds and claims the output folders, so that errors in the
+    /// settings are reported before the first frame. `stop` ends the reading, `abort` everything.
     pub fn new(settings: RunSettings, stop: Stop, abort: Stop) -> Result<Self, StartError> {
         let engine = Engine::with_videos(&settings.frame, BackgroundVideos::new(&settings.source));
         engine.models.networks(&settings.frame)?;
@@ -215,7 +213,7 @@ impl Pipeline {
         let job = RunJob {
             extension: settings.frame.format.extension(),
             on_existing: match settings.earlier_frames {
-                // Nothing is there under the numbers that come.
+                // No frame exists with one of the new numbers.
                 EarlierFrames::Append => OnExisting::Fail,
                 _ => settings.on_existing,
             },
@@ -245,7 +243,7 @@ impl Pipeline {
             })
             .collect();
         let tracer = Tracer::open(settings.trace.as_ref(), "run").map_err(StartError::Trace)?;
-        let folders = Folders::take(&settings)?;
+        let folders = Folders::claim(&settings)?;
         Ok(Pipeline {
             settings,
             job,
@@ -261,8 +259,8 @@ impl Pipeline {
         })
     }
 
-    /// Gives all cameras the settings that a changed file asks for, as if they had been started
-    /// with them. Settings that cannot be used change nothing.
+    /// A function that gives all cameras the settings of a changed file, as if they had been
+    /// started with them. Invalid settings change nothing.
     pub fn settings_changer(
         &self,
     ) -> impl Fn(&RunSettings) -> Result<(), String> + Send + 'static + use<> {
@@ -271,12 +269,12 @@ impl Pipeline {
         move |settings| change_settings(&registry, &backgrounds, &settings.frame)
     }
 
-    /// What can be seen and changed of the cameras while they run.
+    /// The cameras as the page sees and changes them.
     pub fn cameras(&self) -> Arc<CameraRegistry> {
         self.registry.clone()
     }
 
-    /// How the sources are doing, to be read while the run goes on.
+    /// The conditions of the sources, to be read during the run.
     pub fn sources(&self) -> Vec<(CameraId, Status)> {
         self.cameras
             .iter()
@@ -289,7 +287,7 @@ impl Pipeline {
         stats::monitor(self.watch(), self.engine.clock.clone(), self.sources())
     }
 
-    /// The counters, to be read while the run goes on.
+    /// The counters, to be read during the run.
     pub fn watch(&self) -> Watch<CameraStats> {
         Watch {
             cameras: self
@@ -415,7 +413,7 @@ fn named(name: &str) -> thread::Builder {
     thread::Builder::new().name(name.to_owned())
 }
 
-/// Who reads, processes and writes the frames of each camera.
+/// The readers, workers and writers of a run.
 struct RunPlan<'a> {
     settings: &'a RunSettings,
     folders: &'a Folders,
@@ -438,8 +436,8 @@ impl RunPlan<'_> {
         let index = self.cameras.len();
         let source = &settings.cameras[index];
         let queue = QueueSettings {
-            // Two are enough to bridge a pause of a worker, and too few to fall behind a live
-            // source.
+            // Two frames are enough to bridge a pause of a worker, and too few to fall behind a
+            // live source.
             waiting: 2,
             in_flight: settings.threads.get() + 2,
             when_full: WhenFull::Wait,
@@ -464,8 +462,8 @@ impl RunPlan<'_> {
         let first = self.folders.first_number(settings, &source.camera)?;
         let options = SourceOptions {
             status: camera.status.clone(),
-            // With other cameras, or with a page, the process goes on: a camera that is off may
-            // come later.
+            // With other cameras, or with a page, the process goes on: a camera may be switched on
+            // later.
             keep_trying: settings.cameras.len() > 1 || settings.view.is_some(),
             decode_threads: Some(decode_threads(settings)),
             ..settings.source.clone()
@@ -485,7 +483,7 @@ impl RunPlan<'_> {
             source: source.spec.to_string(),
             info: OnceLock::new(),
             spare_pictures: crossbeam_channel::bounded(queue.waiting + queue.in_flight),
-            beside: OnceLock::new(),
+            extras: OnceLock::new(),
             output,
             alpha_out,
             earlier,
@@ -515,7 +513,7 @@ impl RunPlan<'_> {
         };
         let (to, from) = crossbeam_channel::bounded(in_flight);
         let (spare_to, spare) = crossbeam_channel::bounded(in_flight);
-        // The reader is never more than the waiting frames ahead of the writer.
+        // The reader is ahead of the writer by the waiting frames at most.
         let (sound, sound_from) = crossbeam_channel::unbounded();
         self.writers.push(OrderedWriter {
             index,
@@ -525,7 +523,7 @@ impl RunPlan<'_> {
             spare: spare_to,
             sound: sound_from,
         });
-        // Its last frame is done, so that there is space.
+        // Its last frame is done, so there is space.
         let end = to.clone();
         self.queues
             .on_drained(id, move || drop(end.send(WriterMessage::End)));
@@ -533,8 +531,8 @@ impl RunPlan<'_> {
     }
 }
 
-/// Half as many threads decode as make frames, shared by all sources, and one at least: those of
-/// FFmpeg's own choice wait for each other more than they work.
+/// FFmpeg's decoding threads for each source: half of the processing threads, shared by all
+/// sources, and at least one. FFmpeg's own default is so many that they mostly wait for each other.
 fn decode_threads(settings: &RunSettings) -> NonZeroUsize {
     let threads = settings.threads.get() / 2 / settings.cameras.len().max(1);
     NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN)
@@ -563,7 +561,7 @@ fn change_settings(
     }
     for camera in registry.cameras() {
         let start = camera.start();
-        // The others are for the next start.
+        // The other settings are for the next start.
         let settings = FrameSettings {
             background: wanted.background.clone(),
             matte: wanted.matte,
@@ -594,8 +592,8 @@ fn introduction(
     }
 }
 
-/// What the outputs of a run can hold: files are each by themselves, a video is of one kind from
-/// its first picture on.
+/// The kinds of backgrounds that the outputs of a run can hold: files may differ, but a video is
+/// opaque or transparent from its first picture on.
 fn holds(settings: &RunSettings) -> Holds {
     let is_transparent = settings.frame.background.is_transparent();
     match (&settings.sink, settings.format) {

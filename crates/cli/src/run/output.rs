@@ -1,8 +1,8 @@
-//! Where one camera's finished frames go.
+//! The output of one camera's finished frames.
 //!
-//! Files are written by whichever thread finished the frame: a folder has no order. A video or a
-//! stream has one, so there frames go to a writer thread that holds back what came early. What can
-//! come early is bounded by the scheduler.
+//! The thread that finished a frame writes its file: a folder has no order. A video or a stream has
+//! one, so its frames go to a writer thread that holds early frames back. The scheduler bounds
+//! their number.
 use super::{RunContext, stats::RunFailure};
 use crossbeam_channel::{Receiver, Sender};
 use mattebox_core::{compose::Composed, frame::Timestamp};
@@ -27,32 +27,33 @@ use std::{
 pub(crate) enum CameraOutput {
     /// A folder of picture files.
     Files(FrameDir),
-    /// Nowhere: only who looks at the live page sees them.
+    /// Nowhere: only the live page shows them.
     Nothing,
     /// A writer thread.
     Ordered {
-        /// Frames, and the end.
+        /// Frames, and the end of them.
         to: Sender<WriterMessage>,
-        /// Pictures that the writer is done with, to be filled again.
+        /// Used pictures of the writer, to be filled again.
         spare: Receiver<Composed>,
-        /// Sound, which takes no part in the work on frames.
+        /// Sound, which is not processed.
         sound: Sender<SoundPacket>,
     },
 }
 
-/// What a writer is told.
+/// A message to a writer.
 pub(crate) enum WriterMessage {
-    /// A frame by its sequence; `None` where it failed, so that the writer does not wait for it.
+    /// A frame and its number in the sequence; `None` if it failed, so that the writer does not
+    /// wait for it.
     Frame(u64, Option<FinishedFrame>),
-    /// There will be no more.
+    /// There are no more frames.
     End,
 }
 
 /// A frame that waits for its turn at a writer.
 pub(crate) struct FinishedFrame {
-    /// When it is shown.
+    /// Its time in the video.
     pub(crate) time: Timestamp,
-    /// When it had come out of its source.
+    /// When its source gave it.
     pub(crate) read: Instant,
     pub(crate) picture: Composed,
     /// Its trace.
@@ -69,7 +70,7 @@ pub(crate) struct OrderedWriter {
     pub(crate) sound: Receiver<SoundPacket>,
 }
 
-/// What a writer has begun.
+/// The state of a writer.
 #[derive(Default)]
 struct Writing {
     sink: WriterSink,
@@ -77,14 +78,14 @@ struct Writing {
     sound: VecDeque<SoundPacket>,
 }
 
-/// What a writer writes to.
+/// The output of a writer.
 #[derive(Default)]
 enum WriterSink {
     /// Opened with the first frame.
     #[default]
     Awaited,
     Open(Box<dyn OrderedSink>),
-    /// Its reader has seen enough.
+    /// Its reader has closed it.
     Closed,
 }
 
@@ -131,7 +132,7 @@ impl OrderedWriter {
         if is_closed || has_failed || shared.abort.is_stopped() {
             return dropped(&stats.frames, &frame.span).emit();
         }
-        // What is heard before it.
+        // The sound before the picture.
         let due = writing
             .sound
             .iter()
@@ -141,8 +142,7 @@ impl OrderedWriter {
         let sink = &mut writing.sink;
         let written = shared.clock.trace(&frame.span, Stage::Write, || {
             if let WriterSink::Awaited = sink {
-                // Unless asked otherwise, the output has the pace of the source, which is known by
-                // now.
+                // By default the output has the frame rate of the source, which is known by now.
                 let info = shared.cameras[self.index]
                     .info
                     .get()
@@ -156,10 +156,10 @@ impl OrderedWriter {
                 };
                 *sink = WriterSink::Open(sink::open_ordered(&self.spec, &options)?);
             }
-            let beside = shared.cameras[self.index].beside.get();
+            let extras = shared.cameras[self.index].extras.get();
             let beside = PictureExtras {
                 sound,
-                ..beside.cloned().unwrap_or_default()
+                ..extras.cloned().unwrap_or_default()
             };
             let picture = SinkPicture {
                 picture: &frame.picture,
@@ -181,11 +181,11 @@ impl OrderedWriter {
                     latency: Some(frame.read.elapsed()),
                 }
                 .emit();
-                // A full pool of spares only means that this one is not needed again.
+                // If the pool of used pictures is full, this one is not needed.
                 let _ = self.spare.try_send(frame.picture);
             }
             Err(e) if e.is_closed() => {
-                // The reader of standard output has seen enough: an end, not a failure.
+                // The reader of standard output has closed it: an end, not a failure.
                 *sink = WriterSink::Closed;
                 dropped(&stats.frames, &frame.span).emit();
                 shared.drop_waiting(self.index);

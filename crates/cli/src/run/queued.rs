@@ -11,17 +11,18 @@ use std::{ffi::OsStr, sync::Arc, time::Instant};
 /// A frame that waits for a thread.
 pub(super) struct QueuedPicture {
     pub(super) number: FrameNumber,
-    /// The name that its files keep, without its ending.
+    /// The name that its files keep, without the extension.
     pub(super) name: Option<Arc<OsStr>>,
     pub(super) time: Timestamp,
-    /// When it had come out of its source: its latency begins here.
+    /// When its source gave it: its latency begins here.
     pub(super) read: Instant,
     pub(super) picture: RgbImage,
-    /// The reader takes it, so that a video's pictures come in the order of the frames.
+    /// The picture of its background. The reader fetches it, so that a video's pictures come in the
+    /// order of the frames.
     pub(super) background: Background,
     pub(super) settings: Arc<FrameSettings>,
     pub(super) span: Span,
-    /// It needs the state that the frame before it leaves.
+    /// It needs the state of the frame before it.
     pub(super) chained: bool,
 }
 

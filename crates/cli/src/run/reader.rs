@@ -17,27 +17,26 @@ use mattebox_media::{
 };
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
-/// What a reader begins with.
+/// The reader of one camera.
 pub(crate) struct SourceReader {
     /// Index of its camera.
     pub(crate) index: usize,
     pub(crate) spec: SourceSpec,
     pub(crate) options: SourceOptions,
-    /// Opens the backgrounds that it is given while it runs.
+    /// Opens backgrounds that are set during the run.
     pub(crate) backgrounds: Arc<BackgroundSources>,
     pub(crate) background: BackgroundSource,
-    /// The settings that the background was opened for.
+    /// The settings for which the background was opened.
     pub(crate) settings: Arc<FrameSettings>,
     /// How the camera's frames are queued, as far as it does not depend on the source.
     pub(crate) queue: QueueSettings,
-    /// Newest frame wins; `None`: if the source is live.
+    /// Whether the oldest waiting frame is dropped for a new one; `None`: if the source is live.
     pub(crate) live: Option<bool>,
 }
 
 impl SourceReader {
     /// Opens the source and reads until it ends, the run is stopped, or the camera's output has
-    /// failed. Sources are opened here, on their own threads: one that takes long to answer does
-    /// not hold up the others.
+    /// failed. Each source is opened here, on its own thread: a slow one does not delay the others.
     pub(crate) fn run(self, shared: &RunContext<'_>) {
         let index = self.index;
         // A panic in a source must end its camera, not leave the workers waiting for it.
@@ -67,7 +66,7 @@ impl SourceReader {
                 };
                 read(shared, index, source, background);
                 let status = &shared.cameras[index].shown.status;
-                // One that is away when the run is stopped has not ended.
+                // A source that is away when the run is stopped has not ended.
                 if status.get().condition.away().is_none() {
                     status.set(Condition::Ended);
                 }
@@ -92,7 +91,7 @@ fn failure(e: &SourceError) -> RunFailure {
 /// The background that the camera's settings ask for.
 struct CameraBackground {
     source: BackgroundSource,
-    /// The settings that it was opened for.
+    /// The settings for which it was opened.
     settings: Arc<FrameSettings>,
     backgrounds: Arc<BackgroundSources>,
 }
@@ -105,7 +104,7 @@ impl CameraBackground {
         if Arc::ptr_eq(&settings, &self.settings) {
             return;
         }
-        // A video goes on where it is if only the matte changes.
+        // A video continues if only the matte changes.
         if settings.background == self.settings.background {
             self.settings = settings;
             return;
@@ -113,7 +112,7 @@ impl CameraBackground {
         match self.backgrounds.open(&settings.background, &shared.stop) {
             Ok(source) => (self.source, self.settings) = (source, settings),
             Err(problem) => {
-                tracing::error!(camera = %camera.id, "the background stays as it was: {problem}");
+                tracing::error!(camera = %camera.id, "the background does not change: {problem}");
                 camera.note(&problem);
                 let kept = Arc::new(FrameSettings {
                     background: self.settings.background.clone(),
@@ -262,24 +261,24 @@ fn dropped(frames: &FrameCounters, reason: DropReason) -> FramesDropped<'_> {
     }
 }
 
-/// The sound of a camera, on its way to the writer.
+/// Passes a camera's sound to its writer.
 #[derive(Default)]
 struct Sound {
-    /// It changed its coding, and the output keeps the first.
+    /// The sound's coding has changed, and the output keeps the first.
     changed: bool,
 }
 
 impl Sound {
-    /// What belongs to a picture. Where the first of a camera says how its sound is coded, that is
-    /// noted for the output.
-    fn pass_on(&mut self, shared: &RunContext<'_>, index: usize, beside: PictureExtras) {
+    /// Passes the extras of a picture on. The first picture of a camera sets the output's sound
+    /// format.
+    fn pass_on(&mut self, shared: &RunContext<'_>, index: usize, extras: PictureExtras) {
         let camera = &shared.cameras[index];
         let PictureExtras {
             pixel_aspect,
             sound_format,
             sound,
-        } = beside;
-        let first = camera.beside.get_or_init(|| PictureExtras {
+        } = extras;
+        let first = camera.extras.get_or_init(|| PictureExtras {
             pixel_aspect,
             sound_format: sound_format.clone(),
             sound: vec![],
@@ -287,7 +286,10 @@ impl Sound {
         let is_new = first.sound_format != sound_format && !sound.is_empty();
         if is_new && !std::mem::replace(&mut self.changed, true) {
             let camera = &camera.shown.id;
-            tracing::warn!(%camera, "the source codes its sound in another way than before: it is left out from here on");
+            tracing::warn!(
+                %camera,
+                "the coding of the source's sound has changed: its sound is left out from here on"
+            );
         }
         if !is_new {
             send_sound(shared, index, sound);
@@ -295,7 +297,7 @@ impl Sound {
     }
 }
 
-/// Sends sound to the writer of a camera, if its output takes any.
+/// Sends sound to the writer of a camera, if its output has sound.
 fn send_sound(shared: &RunContext<'_>, index: usize, packets: Vec<SoundPacket>) {
     if let CameraOutput::Ordered { sound, .. } = &shared.cameras[index].output {
         for packet in packets {
@@ -305,14 +307,18 @@ fn send_sound(shared: &RunContext<'_>, index: usize, packets: Vec<SoundPacket>) 
     }
 }
 
-/// Removes what an earlier run has left. False if it cannot: then old and new frames would be
-/// mixed, and the camera ends.
+/// Removes the frames of an earlier run. False if it cannot: the camera ends, because old and new
+/// frames would be mixed.
 fn remove_earlier(shared: &RunContext<'_>, index: usize) -> bool {
     let camera = &shared.cameras[index];
     match camera.earlier.remove() {
         Ok(0) => true,
         Ok(files) => {
-            tracing::info!(camera = %camera.shown.id, files, "the frames of an earlier run are removed");
+            tracing::info!(
+                camera = %camera.shown.id,
+                files,
+                "the frames of an earlier run are removed"
+            );
             true
         }
         Err(e) => {

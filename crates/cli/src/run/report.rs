@@ -29,7 +29,7 @@ pub struct RunReport {
     pub elapsed_s: f64,
     /// Frames written or skipped per wall-clock second, all cameras.
     pub fps: f64,
-    /// CPU milliseconds per frame of this process and its children, everything counted.
+    /// All CPU milliseconds of this process and its children, per frame.
     pub cpu_ms_per_frame: f64,
     /// How long frames took, all cameras; `None` if none was written.
     pub latency_ms: Option<LatencyReport>,
@@ -53,17 +53,17 @@ pub struct RunCameraReport {
     pub fps: f64,
     /// How long its frames took; `None` if none was written.
     pub latency_ms: Option<LatencyReport>,
-    /// Where they are.
+    /// Where its output is.
     pub output: String,
     /// Why it ended early, or was away at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     #[serde(skip)]
     failed: Option<ErrorDomain>,
-    /// Where they are, for the table.
+    /// Where its output is, for the table.
     #[serde(skip)]
     place: String,
-    /// What it has made, in words.
+    /// Its output in words.
     #[serde(skip)]
     made: String,
     /// Whether its pictures or mattes are kept.
@@ -74,14 +74,14 @@ pub struct RunCameraReport {
     is_stream: bool,
 }
 
-/// What a stage cost.
+/// The CPU time of a stage.
 #[derive(Debug, Serialize)]
 pub struct StageReport {
     /// Its name.
     pub stage: &'static str,
     /// CPU milliseconds per frame.
     pub cpu_ms_per_frame: f64,
-    /// Of all CPU time.
+    /// Its share of all CPU time.
     pub share: f64,
 }
 
@@ -179,7 +179,7 @@ fn count_of(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-/// What a camera has made, in words: `75 pictures in output/cam01/`.
+/// A camera's output in words: `75 pictures in output/cam01/`.
 fn made(
     settings: &RunSettings,
     camera: &CameraId,
@@ -239,8 +239,8 @@ fn place(sink: &SinkSpec, camera: &CameraId) -> String {
     }
 }
 
-/// What a run has made, with a line for each camera. The alternate form (`{:#}`) has the tables
-/// before it: each camera's counts, and what each stage cost.
+/// The output of a run, with a line for each camera. The alternate form (`{:#}`) has the tables
+/// before it: each camera's counts, and each stage's CPU time.
 impl fmt::Display for RunReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if f.alternate() && self.cameras.iter().any(|c| c.frames.read > 0) {
@@ -260,10 +260,11 @@ impl CommandSummary for RunReport {
 }
 
 impl RunCameraReport {
-    /// What it has made, where, and what is missing. `None` if it failed before its first frame.
+    /// Its output, the place of it, and the missing frames. `None` if it failed before its first
+    /// frame.
     fn line(&self, report: &RunReport) -> Option<String> {
         let is_failed = self.failed.is_some();
-        // What a server did not take is nowhere.
+        // Frames that a server did not accept are nowhere.
         if is_failed && (self.frames.read == 0 || self.is_stream) {
             return None;
         }
@@ -274,7 +275,7 @@ impl RunCameraReport {
         };
         let mut frames = self.frames;
         if !self.is_written {
-            // Those are frames that no viewer looked at.
+            // The skipped frames are those without a viewer.
             frames.skipped = 0;
         }
         text += &frames.not_written();

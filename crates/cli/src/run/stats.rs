@@ -27,12 +27,12 @@ pub struct CameraStats {
     failure: Mutex<Option<RunFailure>>,
 }
 
-/// Why a camera of a run ended, and what its output is worth.
+/// Why a camera of a run ended, and whether its output can be used.
 #[derive(Debug, Clone)]
 pub struct RunFailure {
     /// The reason.
     pub camera: CameraFailure,
-    /// The output is good as far as it goes: the source failed, not the writing.
+    /// The output is complete up to the failure: the source failed, not the writing.
     pub keep_output: bool,
 }
 
@@ -60,14 +60,14 @@ impl CameraStats {
         }
     }
 
-    /// Notes when a frame of a video is shown.
+    /// Records the time of a frame in the video.
     pub(crate) fn note_time(&self, time: Timestamp) {
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         let first = shown.map_or(time, |(first, _)| first);
         *shown = Some((first, time));
     }
 
-    /// How long the written video is: its last frame is taken to be as long as the others.
+    /// The length of the written video. Its last frame counts as long as the others.
     pub(crate) fn length(&self) -> Option<Duration> {
         let (first, last) = (*self.shown.lock().unwrap_or_else(PoisonError::into_inner))?;
         let frames = self.frames.counts().written;

@@ -30,7 +30,7 @@ pub(super) struct FrameWorker<'a> {
     processor: FrameProcessor,
 }
 
-/// A frame without its picture: what is said and counted of it.
+/// A frame without its picture, for its events.
 struct RunFrame<'a> {
     shared: &'a RunContext<'a>,
     index: usize,
@@ -54,16 +54,16 @@ impl<'a> FrameWorker<'a> {
         })
     }
 
-    /// Works until no frame is left, or the processor is lost after a fault.
+    /// Runs until no frame is left, or no processor can be created after a fault.
     pub(super) fn run(mut self) {
         let shared = self.shared;
         while let Some(work) = shared.queues.take() {
-            // Pictures come decoded: nothing can be prepared.
+            // Pictures are already decoded: there is nothing to prepare.
             let Work::Process(turn) = work else { continue };
             self.process(turn);
             if let Some(problem) = self.processor.lost() {
                 tracing::error!(
-                    "a thread ends, because it cannot make new tools after a fault: {problem}"
+                    "a thread ends: it cannot create a new processor after a fault: {problem}"
                 );
                 return;
             }
@@ -111,7 +111,7 @@ impl<'a> FrameWorker<'a> {
         let outcome = self
             .processor
             .process(frame, |matted| processed.finish(matted));
-        // A full channel only means that there are enough.
+        // If the channel is full, the source has enough pictures.
         let _ = shared.cameras[index].spare_pictures.0.try_send(picture);
         let finished = match outcome {
             FrameOutcome::Matted(finished) => finished,
@@ -125,8 +125,8 @@ impl<'a> FrameWorker<'a> {
             }
         };
         match &shared.cameras[index].output {
-            // The writer reports the frame as done when its turn has come. It is gone only after
-            // all workers are.
+            // The writer reports the frame as done when it is written. It ends only after all
+            // workers.
             CameraOutput::Ordered { to, .. } => {
                 drop(to.send(WriterMessage::Frame(sequence, finished)))
             }
@@ -136,7 +136,7 @@ impl<'a> FrameWorker<'a> {
 }
 
 impl RunFrame<'_> {
-    /// Whether nothing is written of the frame and no viewer looks.
+    /// Whether nothing is written of the frame and it has no viewer.
     fn is_unseen(&self) -> bool {
         let camera = &self.shared.cameras[self.index];
         matches!(camera.output, CameraOutput::Nothing)
@@ -258,13 +258,14 @@ impl RunFrame<'_> {
         let number = self.number;
         self.failed(
             format!(
-                "frame {number} could not be processed; this is a fault of mattebox, please report it"
+                "frame {number} could not be processed; this is a fault of mattebox, please \
+                 report it"
             ),
             true,
         );
     }
 
-    /// Counts a frame as failed. With `ends_camera` nothing more can be written there, so the
+    /// Counts a frame as failed. `ends_camera`: the output cannot be written any more, so the
     /// camera ends.
     fn lost(&self, message: &str, ends_camera: bool) {
         let camera = &self.shared.cameras[self.index];

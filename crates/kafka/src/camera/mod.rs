@@ -23,7 +23,7 @@
 //! * [`sizes`]: whether the topic accepts frames of this size.
 //! * [`events`]: things that are counted, in [`counters`]; [`metrics`]: how Prometheus reads them;
 //!   [`report`]: the summary at the end.
-//! * [`shared`]: what the threads share.
+//! * [`shared`]: data that the threads share.
 mod capture;
 mod counters;
 mod deliveries;

@@ -146,7 +146,7 @@ impl PublishReport {
     }
 }
 
-/// A line for each camera: how much of it is in the topic, and what is missing. The alternate form
+/// A line for each camera: its frames in the topic, and the missing ones. The alternate form
 /// (`{:#}`) has the table of all counts before it.
 impl fmt::Display for PublishReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     KafkaError,
     client::{Context, OnDelivery},
-    letters, topics,
+    dead_letter_record, topics,
 };
 use mattebox_wire::DeadLetter;
 use rdkafka::{
@@ -60,7 +60,7 @@ impl DeadLetterProducer {
         Ok(DeadLetterProducer {
             admin,
             producer,
-            dead: letters::topic(&frames),
+            dead: dead_letter_record::topic(&frames),
             frames,
             max_bytes: None,
             sent: HashMap::new(),
@@ -86,7 +86,8 @@ impl DeadLetterProducer {
             partition: position.partition,
             offset: position.offset,
         };
-        let (value, headers) = letters::value_and_headers(&rejected.record, &reason, max);
+        let (value, headers) =
+            dead_letter_record::value_and_headers(&rejected.record, &reason, max);
         let mut record: BaseRecord<'_, [u8], [u8], Box<LogPosition>> =
             BaseRecord::with_opaque_to(&self.dead, Box::new(position));
         record.key = rejected.record.key();

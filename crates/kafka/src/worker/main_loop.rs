@@ -494,7 +494,7 @@ impl MainLoop {
         }
     }
 
-    /// Sets checkpoints when they are due, or at once if `now`, and commits those that are reached.
+    /// Sets checkpoints when they are due, or at once if `now`, and commits reached ones.
     fn commit(&mut self, now: bool) -> Result<(), KafkaError> {
         if self.delivery.take_restored() {
             self.ingest.touch_all();

@@ -16,7 +16,7 @@ static LATE: Family = Family::counter(
 static RETRIES: Family = Family::counter(
     "mattebox_worker_write_retries_total",
     &["camera"],
-    "Tries to write a file that failed and were made again.",
+    "Failed tries to write a file that were repeated.",
 );
 static RESTARTS: Family = Family::counter(
     "mattebox_worker_camera_restarts_total",
@@ -31,7 +31,7 @@ static STATE_UNREADABLE: Family = Family::counter(
 static STATE_MISSING: Family = Family::counter(
     "mattebox_worker_state_missing_total",
     &["camera"],
-    "Times that no state was stored for the place where a camera went on.",
+    "Times that no state was stored for the place from which a camera went on.",
 );
 static CLOCK_BEHIND: Family = Family::gauge(
     "mattebox_worker_camera_clock_behind_seconds",
@@ -89,7 +89,7 @@ static REBALANCES: Family = Family::counter(
 static RECREATED: Family = Family::counter(
     "mattebox_worker_topic_recreated_total",
     &[],
-    "Times that the topic of frames was deleted and made again.",
+    "Times that the topic of frames was deleted and created again.",
 );
 
 /// The families of `mattebox worker` alone.

@@ -324,8 +324,8 @@ impl Lines {
     fn apply(&mut self, topic: &str, offset: i64, line: Result<JournalLine, LineError>) {
         if offset < self.next {
             self.problem = Some(
-                "it was made again while it was in use: start this worker again, which writes down \
-                 the names that are in use"
+                "it was created again while it was in use: restart this worker, which then records \
+                 the names in use"
                     .to_owned(),
             );
             return;

@@ -212,7 +212,7 @@ impl ProcessingThread {
 
     /// Whether a frame is older than `--max-age`, compared with its camera's youngest frame on
     /// arrival. If a newer frame waits, a quarter of that is too old: a worker that cannot keep up
-    /// processes the newest frames, and not those that are almost too old.
+    /// processes the newest frames, and none that is almost too old.
     fn is_stale(&self, job: &Job, has_next: bool) -> bool {
         let Some(max_age) = self.shared.settings.max_age else {
             return false;

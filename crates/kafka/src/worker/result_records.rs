@@ -4,7 +4,7 @@ use super::{
     job::{EncodedResult, Job, RejectedRecord},
     transactions::TransactionalProducer,
 };
-use crate::{letters, record::with_record, settings::WorkerSettings};
+use crate::{dead_letter_record, record::with_record, settings::WorkerSettings};
 use mattebox_core::codec::ImageFormat;
 use mattebox_engine::trace::Span;
 use mattebox_wire::{DeadLetter, ResultMeta};
@@ -34,7 +34,7 @@ impl ResultRecords {
         let frames = settings.broker.topic.clone();
         ResultRecords {
             results: results.to_owned(),
-            dead: letters::topic(&frames),
+            dead: dead_letter_record::topic(&frames),
             max_dead_letter: 0,
             model: model_sha256.to_owned(),
             format: settings.frame.format,
@@ -132,7 +132,7 @@ impl ResultRecords {
             offset,
         };
         let (value, headers) =
-            letters::value_and_headers(&rejected.record, &reason, self.max_dead_letter);
+            dead_letter_record::value_and_headers(&rejected.record, &reason, self.max_dead_letter);
         let mut record = BaseRecord::<[u8], [u8]>::to(&self.dead);
         record.payload = value;
         record.key = rejected.record.key();

@@ -8,7 +8,7 @@ use super::{names_topic, partition_range::BROKER_TIMEOUT};
 use crate::{
     KafkaError,
     client::{Context, until_answered},
-    letters,
+    dead_letter_record,
     settings::{BrokerSettings, WorkerSettings, topic_name},
     topic_id::{TopicState, topic_id},
     topics::{self, Wanted},
@@ -155,7 +155,7 @@ fn kept_beside(topic: &str, group: &str) -> [(String, &'static str); 3] {
     [
         (name(topic, group), "camera states"),
         (names_topic::name(topic), "names"),
-        (letters::topic(topic), "dead letters"),
+        (dead_letter_record::topic(topic), "dead letters"),
     ]
 }
 
