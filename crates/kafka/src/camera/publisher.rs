@@ -144,11 +144,12 @@ impl<'a> Publisher<'a> {
             shared.lost(camera, "larger than the topic takes");
             FrameFailed {
                 frames: &known.counters.frames,
-                span: Some(&span),
+                span: Some(&frame.span),
                 problem: "it is larger than the topic takes",
                 is_told: false,
             }
             .emit();
+            span.fail("it is larger than the topic takes");
             shared.queues.done(known.queue);
             self.scratch = scratch;
             return Ok(());

@@ -1,5 +1,5 @@
 //! Counters and metrics of `mattebox view`, and why it is not ready.
-use crate::Waits;
+use crate::{Waits, worker::OTHERS};
 use mattebox_core::frame::CameraId;
 use mattebox_engine::{
     events::Event,
@@ -13,13 +13,13 @@ use std::{
     },
 };
 
-/// The maximum number of cameras with counters.
+/// Cameras with counters of their own. Those beyond this number share one set.
 const MAX_CAMERAS: usize = 1000;
 
 /// Counters of a view.
 #[derive(Debug, Default)]
 pub struct ViewCounters {
-    cameras: Mutex<BTreeMap<CameraId, Arc<FrameCounters>>>,
+    cameras: Mutex<BTreeMap<String, Arc<FrameCounters>>>,
     foreign: AtomicU64,
     /// Why it has not begun yet.
     pub(super) waits: Waits,
@@ -27,15 +27,15 @@ pub struct ViewCounters {
 }
 
 impl ViewCounters {
-    /// The counters of a camera. Beyond the limit they are not kept.
+    /// The counters of a camera.
     pub(super) fn camera(&self, id: &CameraId) -> Arc<FrameCounters> {
-        let new = || Arc::new(FrameCounters::new(id.as_str()));
         let mut cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
-        match cameras.get(id) {
-            Some(there) => there.clone(),
-            None if cameras.len() >= MAX_CAMERAS => new(),
-            None => cameras.entry(id.clone()).or_insert_with(new).clone(),
-        }
+        let is_counted = cameras.contains_key(id.as_str()) || cameras.len() < MAX_CAMERAS;
+        let name = if is_counted { id.as_str() } else { OTHERS };
+        let counters = cameras
+            .entry(name.to_owned())
+            .or_insert_with(|| Arc::new(FrameCounters::new(name)));
+        counters.clone()
     }
 
     fn cameras(&self) -> Vec<Arc<FrameCounters>> {

@@ -81,7 +81,7 @@ impl Delivery {
                 frames: &counters.frames,
                 span: &job.span,
                 bytes,
-                latency: Some(age(job.head.time)),
+                latency: age(job.head.time),
             }
             .emit(),
             JobOutcome::Kept { is_different } => FileKept {
@@ -285,8 +285,8 @@ impl Delivery {
                 }
             },
             Retry::File { job, number, bytes } => match shared.write(&job, number, &bytes) {
-                Ok(_) => {
-                    written.push((job, bytes.len()));
+                Ok(stored) => {
+                    written.push((job, JobOutcome::of_file(stored, bytes.len())));
                     Attempt::Done
                 }
                 Err(error) => {
@@ -298,8 +298,8 @@ impl Delivery {
         if had_files && !self.retries.has_files() {
             troubles.over(Cause::Output);
         }
-        for (job, bytes) in written {
-            self.frame(assignment, job, JobOutcome::Written { bytes })?;
+        for (job, outcome) in written {
+            self.frame(assignment, job, outcome)?;
         }
         for partition in resumed {
             resume(assignment, partition);

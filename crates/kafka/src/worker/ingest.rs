@@ -84,14 +84,16 @@ impl Ingest {
         }
     }
 
-    /// Queues a frame again that could not be named.
-    pub(super) fn queue_again(&mut self, job: Arc<Job>) {
+    /// Queues a frame again that could not be named. Returns the frame that has no place in the
+    /// queue after that: with `--max-age` the oldest.
+    pub(super) fn queue_again(&mut self, job: Arc<Job>) -> Option<Arc<Job>> {
         let known = self.partitions.get_mut(&job.position.partition);
-        if let Some(queue) = known.and_then(|cameras| cameras.touch(&job.head.camera)) {
-            let picture = RecordPicture::Encoded;
-            self.shared
-                .queues
-                .push(queue, QueuedRecord { job, picture });
+        let queue = known.and_then(|cameras| cameras.touch(&job.head.camera))?;
+        let picture = RecordPicture::Encoded;
+        let queued = QueuedRecord { job, picture };
+        match self.shared.queues.push(queue, queued) {
+            Pushed::Queued => None,
+            Pushed::Replaced(dropped) | Pushed::Refused(dropped) => Some(dropped.job),
         }
     }
 
@@ -161,6 +163,7 @@ impl Ingest {
                 let key = record.key().and_then(|key| std::str::from_utf8(key).ok());
                 let camera = key.and_then(|key| key.parse().ok());
                 let counters = self.shared.counters.camera(camera.as_ref());
+                counters.seen();
                 FrameRead {
                     frames: &counters.frames,
                     bytes: value_bytes(&*record),

@@ -3,7 +3,7 @@ use super::names_in_flight::NameInFlight;
 use image::RgbImage;
 use mattebox_core::frame::FrameNumber;
 use mattebox_engine::{Rejection, queues::QueuedFrame, trace::Span};
-use mattebox_store::{CameraState, journal::JournalError};
+use mattebox_store::{CameraState, Outcome as Stored, journal::JournalError};
 use mattebox_wire::{EncodedPicture, FrameHead};
 use rdkafka::{Message, message::OwnedMessage};
 use std::sync::{Arc, OnceLock};
@@ -103,6 +103,19 @@ pub(super) enum JobOutcome {
     },
     /// No name can be reserved for it.
     Unnamed(JournalError),
+}
+
+impl JobOutcome {
+    /// The outcome of writing a file of so many bytes.
+    pub(super) fn of_file(stored: Stored, bytes: usize) -> Self {
+        match stored {
+            Stored::Written => JobOutcome::Written { bytes },
+            Stored::Skipped => JobOutcome::Kept {
+                is_different: false,
+            },
+            Stored::KeptDifferent => JobOutcome::Kept { is_different: true },
+        }
+    }
 }
 
 /// The file of a processed frame.

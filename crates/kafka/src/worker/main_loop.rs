@@ -151,10 +151,12 @@ impl MainLoop {
 
     /// Retries failed steps that are due.
     fn retry(&mut self) -> Result<(), KafkaError> {
-        let named = self.delivery.retry(&mut self.assignment)?;
-        named
-            .into_iter()
-            .for_each(|job| self.ingest.queue_again(job));
+        for job in self.delivery.retry(&mut self.assignment)? {
+            if let Some(dropped) = self.ingest.queue_again(job) {
+                self.delivery
+                    .frame(&mut self.assignment, dropped, JobOutcome::Stale)?;
+            }
+        }
         Ok(())
     }
 

@@ -17,10 +17,7 @@ use mattebox_engine::{
     stages::Stage,
     status::Condition,
 };
-use mattebox_store::{
-    Outcome as Stored,
-    journal::{Journal, name_record},
-};
+use mattebox_store::journal::{Journal, name_record};
 use rdkafka::Message;
 use std::{mem, sync::Arc};
 
@@ -313,10 +310,7 @@ fn finish(
         shared.write(job, named.number, bytes)
     });
     match written {
-        Ok(Stored::Written) => JobOutcome::Written { bytes: bytes.len() },
-        Ok(stored @ (Stored::Skipped | Stored::KeptDifferent)) => JobOutcome::Kept {
-            is_different: stored == Stored::KeptDifferent,
-        },
+        Ok(stored) => JobOutcome::of_file(stored, bytes.len()),
         Err(e) => JobOutcome::Unwritten {
             number: named.number,
             bytes: bytes.to_vec(),

@@ -188,7 +188,7 @@ impl TopicOutput {
                 frames: &self.counters.camera(Some(&job.head.camera)).frames,
                 span: &job.span,
                 bytes,
-                latency: Some(age(job.head.time)),
+                latency: age(job.head.time),
             }
             .emit();
         }
