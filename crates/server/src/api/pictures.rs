@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use mattebox_core::{
-    codec::{Encoder, ImageFormat},
+    codec::{EncodeError, Encoder, ImageFormat},
     compose::Composed,
 };
 use mattebox_engine::cameras::{checkerboard, preview::Viewer};
@@ -61,7 +61,7 @@ async fn picture(site: &Site, id: &str, format: ImageFormat) -> Result<Response,
     let encoded = tokio::task::spawn_blocking(move || encode(&still, format))
         .await
         .map_err(|e| failed(e.to_string()))?;
-    let bytes = encoded.map_err(failed)?;
+    let bytes = encoded.map_err(|e| failed(e.to_string()))?;
     site.sent.fetch_add(bytes.len() as u64, Relaxed);
     let kind = match format {
         ImageFormat::Png => "image/png",
@@ -70,7 +70,7 @@ async fn picture(site: &Site, id: &str, format: ImageFormat) -> Result<Response,
     Ok(([(header::CONTENT_TYPE, kind)], bytes).into_response())
 }
 
-fn encode(still: &Composed, format: ImageFormat) -> Result<Vec<u8>, String> {
+fn encode(still: &Composed, format: ImageFormat) -> Result<Vec<u8>, EncodeError> {
     let mut bytes = Vec::new();
     let mut encoder = Encoder::new(format, JPEG_QUALITY);
     match (still, format) {
@@ -79,7 +79,6 @@ fn encode(still: &Composed, format: ImageFormat) -> Result<Vec<u8>, String> {
             encoder.encode(&Composed::Rgb(checkerboard::under(clear)), &mut bytes)
         }
         _ => encoder.encode(still, &mut bytes),
-    }
-    .map_err(|e| e.to_string())?;
+    }?;
     Ok(bytes)
 }
