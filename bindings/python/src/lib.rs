@@ -5,7 +5,7 @@ use image::RgbImage;
 use mattebox_core::{compose::Composed, frame::Timestamp, matte::MatteState};
 use mattebox_engine::{
     Engine, FrameInput, FrameOptions, FrameOutcome, FramePicture, FrameProcessor, FrameSettings,
-    MattedFrame, Rejection, SettingError, StartError, trace::Span,
+    MattedFrame, Rejection, SettingError, StartError, background::BackgroundError, trace::Span,
 };
 use mattebox_wire::{EncodedPicture, StartAt};
 use pyo3::{
@@ -218,11 +218,10 @@ fn start_error(error: StartError) -> PyErr {
     }
 }
 
-fn background_error(problem: String) -> PyErr {
-    if problem.starts_with("cannot read") {
-        PyOSError::new_err(problem)
-    } else {
-        PyValueError::new_err(problem)
+fn background_error(error: BackgroundError) -> PyErr {
+    match &error {
+        BackgroundError::Unreadable { .. } => PyOSError::new_err(error.to_string()),
+        _ => PyValueError::new_err(error.to_string()),
     }
 }
 

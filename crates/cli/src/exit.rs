@@ -171,6 +171,8 @@ impl From<&OutputError> for Exit {
 mod tests {
     use super::*;
     use anyhow::Context;
+    use mattebox_engine::background::BackgroundError;
+    use std::io;
 
     #[test]
     fn every_exit_has_a_number_of_its_own() {
@@ -184,7 +186,10 @@ mod tests {
         let wrong = ConfigError::Conflict("both".to_owned());
         let wrong = Err::<(), _>(wrong).context("settings").unwrap_err();
         assert_eq!(Exit::of(&wrong), Exit::Usage);
-        let start = StartError::Background("no such file".to_owned());
+        let start = StartError::Background(BackgroundError::Unreadable {
+            file: "beach.jpg".to_owned(),
+            error: io::Error::other("no such file"),
+        });
         assert_eq!(Exit::of(&start.into()), Exit::Usage);
         assert_eq!(Exit::of(&KafkaError::Stopped.into()), Exit::Stopped);
         assert_eq!(Exit::of(&anyhow::anyhow!("other")), Exit::Failed);

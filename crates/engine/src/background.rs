@@ -1,25 +1,112 @@
 //! What stands behind each frame of one camera.
-use crate::{BackgroundChoice, FrameSettings, address::harmless, files, stop::Stop};
+use crate::{BackgroundChoice, FrameSettings, SettingError, address::harmless, files, stop::Stop};
 use image::RgbImage;
 use mattebox_core::{
-    codec::Limits,
+    codec::{DecodeError, ImageFormat, Limits},
     compose::{Background, BackgroundPicture, BackgroundSpec, FittedBackground, cover},
+    frame::CameraId,
 };
 use std::{
+    error::Error,
+    io,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
+use thiserror::Error;
+
+/// Why a background cannot be used.
+#[derive(Debug, Error)]
+pub enum BackgroundError {
+    /// The file of the picture cannot be read.
+    #[error("cannot read the background picture {file}: {error}")]
+    Unreadable {
+        /// Its path, as it may be shown.
+        file: String,
+        /// The error of the system.
+        error: io::Error,
+    },
+    /// The file cannot be decoded.
+    #[error("background picture {file}: {error}")]
+    Picture {
+        /// Its path, as it may be shown.
+        file: String,
+        /// The error of the decoder.
+        error: DecodeError,
+    },
+    /// The video cannot be opened, or has no first picture.
+    #[error("background video {file}: {error}")]
+    Video {
+        /// Its path, as it may be shown.
+        file: String,
+        /// The error of the video.
+        error: VideoError,
+    },
+    /// An open video gives no further picture.
+    #[error("background video: {0}")]
+    NextPicture(VideoError),
+}
+
+/// Why a background video gives no picture. The text does not name the file.
+#[derive(Debug, Error)]
+pub enum VideoError {
+    /// This command has no videos.
+    #[error("a video can be the background of `mattebox run` only")]
+    OnlyRun,
+    /// The video has no picture at all.
+    #[error("it has no frame")]
+    Empty,
+    /// The video ended, although it is to begin again at its end.
+    #[error("it ended")]
+    Ended,
+    /// Its file cannot be opened or decoded.
+    #[error("{0}")]
+    Source(Box<dyn Error + Send + Sync>),
+}
+
+/// Why the background of running cameras cannot be changed.
+#[derive(Debug, Error)]
+pub enum BackgroundChangeError {
+    /// The new background cannot be used.
+    #[error(transparent)]
+    Unusable(#[from] BackgroundError),
+    /// The format of the files cannot hold it.
+    #[error("background {background}: {format} has no transparency")]
+    NoTransparency {
+        /// The new background.
+        background: BackgroundSpec,
+        /// The format of the files.
+        format: ImageFormat,
+    },
+    /// The output of a camera cannot hold it.
+    #[error("background {background}: the output of camera {camera} cannot hold it")]
+    Output {
+        /// The new background.
+        background: BackgroundChoice,
+        /// The camera.
+        camera: CameraId,
+    },
+    /// The settings of a single camera contradict it.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+}
+
+impl VideoError {
+    /// An error of the source that reads the video.
+    pub fn source(error: impl Error + Send + Sync + 'static) -> Self {
+        VideoError::Source(Box::new(error))
+    }
+}
 
 /// A video as a background: its pictures one after the other, over and over.
 pub trait BackgroundVideo: Send {
-    /// The next picture. The text of an error is for people.
-    fn next(&mut self, stop: &Stop) -> Result<RgbImage, String>;
+    /// The next picture.
+    fn next(&mut self, stop: &Stop) -> Result<RgbImage, VideoError>;
 }
 
 /// Opens videos as backgrounds.
 pub trait VideoOpener: Send + Sync {
-    /// Opens one. The text of an error is for people; it does not name the file.
-    fn open(&self, path: &Path, stop: &Stop) -> Result<Box<dyn BackgroundVideo>, String>;
+    /// Opens a video.
+    fn open(&self, path: &Path, stop: &Stop) -> Result<Box<dyn BackgroundVideo>, VideoError>;
 }
 
 /// Opens the backgrounds of all cameras of a process. The picture that the settings name is read
@@ -71,7 +158,7 @@ impl BackgroundSources {
     }
 
     /// The settings name another background now. One that cannot be opened changes nothing.
-    pub fn restart(&self, start: &BackgroundSpec) -> Result<(), String> {
+    pub fn restart(&self, start: &BackgroundSpec) -> Result<(), BackgroundError> {
         let mut now = self.start.lock().unwrap_or_else(PoisonError::into_inner);
         if now.spec == *start {
             return Ok(());
@@ -92,8 +179,12 @@ impl BackgroundSources {
         Ok(())
     }
 
-    /// The background of one camera or thread. The message of an error names the file.
-    pub fn open(&self, choice: &BackgroundChoice, stop: &Stop) -> Result<BackgroundSource, String> {
+    /// The background of one camera or thread.
+    pub fn open(
+        &self,
+        choice: &BackgroundChoice,
+        stop: &Stop,
+    ) -> Result<BackgroundSource, BackgroundError> {
         let plain = |background| Ok(BackgroundSource::Still(FittedBackground::plain(background)));
         let spec = match choice {
             BackgroundChoice::Spec(spec) => spec,
@@ -119,7 +210,7 @@ impl BackgroundSources {
         &self,
         spec: &BackgroundSpec,
         path: &Path,
-    ) -> Result<Arc<BackgroundPicture>, String> {
+    ) -> Result<Arc<BackgroundPicture>, BackgroundError> {
         let mut start = self.start.lock().unwrap_or_else(PoisonError::into_inner);
         let picture = match &start.picture {
             Some(picture) if start.spec == *spec => picture.clone(),
@@ -131,23 +222,27 @@ impl BackgroundSources {
         Ok(picture)
     }
 
-    fn read_picture(&self, path: &Path) -> Result<Arc<BackgroundPicture>, String> {
-        let name = harmless::path(path);
-        let bytes = files::read(path, files::MAX_BINARY)
-            .map_err(|e| format!("cannot read the background picture {name}: {e}"))?;
-        BackgroundPicture::open(bytes, &self.limits)
-            .map_err(|e| format!("background picture {name}: {e}"))
+    fn read_picture(&self, path: &Path) -> Result<Arc<BackgroundPicture>, BackgroundError> {
+        let file = || harmless::path(path);
+        let bytes = files::read(path, files::MAX_BINARY).map_err(|error| {
+            let file = file();
+            BackgroundError::Unreadable { file, error }
+        })?;
+        BackgroundPicture::open(bytes, &self.limits).map_err(|error| {
+            let file = file();
+            BackgroundError::Picture { file, error }
+        })
     }
 
-    fn open_video(&self, path: &Path, stop: &Stop) -> Result<BackgroundSource, String> {
-        let describe = |e: String| format!("background video {}: {e}", harmless::path(path));
-        let Some(videos) = &self.videos else {
-            return Err(describe(
-                "a video can be the background of `mattebox run` only".to_owned(),
-            ));
+    fn open_video(&self, path: &Path, stop: &Stop) -> Result<BackgroundSource, BackgroundError> {
+        let failed = |error| {
+            let file = harmless::path(path);
+            BackgroundError::Video { file, error }
         };
-        let mut video = videos.open(path, stop).map_err(describe)?;
-        let first = video.next(stop).map_err(describe)?;
+        let videos = self.videos.as_ref();
+        let videos = videos.ok_or_else(|| failed(VideoError::OnlyRun))?;
+        let mut video = videos.open(path, stop).map_err(failed)?;
+        let first = video.next(stop).map_err(failed)?;
         Ok(BackgroundSource::Video {
             video,
             first: Some(first),
@@ -170,7 +265,12 @@ pub enum BackgroundSource {
 
 impl BackgroundSource {
     /// The background of the next frame, which is `width` by `height` pixels.
-    pub fn next(&mut self, width: u32, height: u32, stop: &Stop) -> Result<Background, String> {
+    pub fn next(
+        &mut self,
+        width: u32,
+        height: u32,
+        stop: &Stop,
+    ) -> Result<Background, BackgroundError> {
         let (video, first) = match self {
             BackgroundSource::Still(fitted) => return Ok(fitted.fit(width, height)),
             BackgroundSource::Video { video, first } => (video, first),
@@ -178,9 +278,7 @@ impl BackgroundSource {
         // The picture that was read at the opening belongs to the first frame.
         let picture = match first.take() {
             Some(first) => first,
-            None => video
-                .next(stop)
-                .map_err(|e| format!("background video: {e}"))?,
+            None => video.next(stop).map_err(BackgroundError::NextPicture)?,
         };
         let fits = picture.dimensions() == (width, height);
         Ok(Background::Picture(Arc::new(if fits {
@@ -247,6 +345,7 @@ mod tests {
             backgrounds
                 .restart(&missing)
                 .unwrap_err()
+                .to_string()
                 .contains("missing.png")
         );
         assert_eq!(

@@ -11,17 +11,20 @@
 //!
 //! What a camera's table leaves out, and every camera without a table, has the common settings.
 use crate::{
-    BackgroundChoice, FrameSettings, ModelChoice,
-    background::BackgroundSources,
+    BackgroundChoice, FrameSettings, ModelChoice, StartError,
+    background::{BackgroundError, BackgroundSources},
     files,
     settings::{SettingError, jpeg_quality, parse},
     stop::Stop,
 };
-use mattebox_core::{compose::BackgroundSpec, frame::CameraId};
+use mattebox_core::{
+    compose::BackgroundSpec,
+    frame::{CameraId, CameraIdError},
+};
 use serde::Deserialize;
 use std::{
     collections::{BTreeMap, HashMap},
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::SystemTime,
@@ -46,7 +49,26 @@ struct OwnOptions {
 #[error("the settings of cameras in {}: {problem}", path.display())]
 pub struct CameraSettingsError {
     path: PathBuf,
-    problem: String,
+    problem: CameraSettingsProblem,
+}
+
+#[derive(Debug, Error)]
+enum CameraSettingsProblem {
+    #[error("{0}")]
+    Unreadable(io::Error),
+    #[error("{0}")]
+    Toml(toml::de::Error),
+    #[error("[{table}]: {error}")]
+    Camera { table: String, error: CameraIdError },
+    #[error("{0}")]
+    Setting(SettingError),
+    #[error("[{camera}]: {error}")]
+    Background {
+        camera: CameraId,
+        error: BackgroundError,
+    },
+    #[error("{0}")]
+    FineNetwork(Box<StartError>),
 }
 
 /// The settings of all cameras.
@@ -126,7 +148,7 @@ impl CameraSettings {
         let Some(path) = &self.path else {
             return Ok(false);
         };
-        let fails = |problem: String| CameraSettingsError {
+        let fails = |problem| CameraSettingsError {
             path: path.clone(),
             problem,
         };
@@ -137,22 +159,25 @@ impl CameraSettings {
             Ok(looks) => Some(looks),
             // A file that is replaced is away for a moment.
             Err(_) if now.seen.is_some() => return Ok(false),
-            Err(error) => return Err(fails(error.to_string())),
+            Err(error) => return Err(fails(CameraSettingsProblem::Unreadable(error))),
         };
         now.seen = looks;
         let text = files::read_text(path, files::MAX_SETTINGS)
-            .map_err(|error| fails(error.to_string()))?;
+            .map_err(|error| fails(CameraSettingsProblem::Unreadable(error)))?;
         let own = read_options(&text).map_err(fails)?;
-        let made = make(&now.common, &own).map_err(|error| fails(error.to_string()))?;
+        let made = make(&now.common, &own)
+            .map_err(|error| fails(CameraSettingsProblem::Setting(error)))?;
         for (camera, settings) in &made {
             // Whether its file can be used shows here, and not in the middle of a camera's frames.
-            backgrounds
-                .open(&settings.background, &Stop::new())
-                .map_err(|problem| fails(format!("[{camera}]: {problem}")))?;
+            let opened = backgrounds.open(&settings.background, &Stop::new());
+            opened.map_err(|error| {
+                let camera = camera.clone();
+                fails(CameraSettingsProblem::Background { camera, error })
+            })?;
         }
         if made.values().any(|settings| settings.matte.is_fine()) {
             let fine = ModelChoice::Fine.load();
-            fine.map_err(|error| fails(error.to_string()))?;
+            fine.map_err(|error| fails(CameraSettingsProblem::FineNetwork(error.into())))?;
         }
         now.own = own;
         now.made = made;
@@ -175,14 +200,12 @@ impl CameraSettings {
     }
 }
 
-fn read_options(text: &str) -> Result<BTreeMap<CameraId, OwnOptions>, String> {
+fn read_options(text: &str) -> Result<BTreeMap<CameraId, OwnOptions>, CameraSettingsProblem> {
     let tables: BTreeMap<String, OwnOptions> =
-        toml::from_str(text).map_err(|error| error.to_string())?;
-    let named = |(name, options): (String, OwnOptions)| {
-        let camera = name
-            .parse()
-            .map_err(|problem| format!("[{name}]: {problem}"))?;
-        Ok((camera, options))
+        toml::from_str(text).map_err(CameraSettingsProblem::Toml)?;
+    let named = |(table, options): (String, OwnOptions)| match table.parse() {
+        Ok(camera) => Ok((camera, options)),
+        Err(error) => Err(CameraSettingsProblem::Camera { table, error }),
     };
     tables.into_iter().map(named).collect()
 }

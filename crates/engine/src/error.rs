@@ -1,5 +1,5 @@
 //! Why nothing can begin.
-use crate::camera_settings::CameraSettingsError;
+use crate::{background::BackgroundError, camera_settings::CameraSettingsError, trace::TraceError};
 use mattebox_net::SimdError;
 use mattebox_store::{OwnerError, StoreError};
 use std::net::SocketAddr;
@@ -30,8 +30,8 @@ pub enum StartError {
         reason: String,
     },
     /// The background's file cannot be used.
-    #[error("{0}")]
-    Background(String),
+    #[error(transparent)]
+    Background(#[from] BackgroundError),
     /// The settings of single cameras cannot be used.
     #[error(transparent)]
     Cameras(#[from] CameraSettingsError),
@@ -54,7 +54,7 @@ pub enum StartError {
     },
     /// Traces cannot be sent.
     #[error("traces: {0}: check --otlp")]
-    Trace(String),
+    Trace(TraceError),
     /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),

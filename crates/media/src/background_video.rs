@@ -2,7 +2,7 @@
 use crate::source::{self, Source, SourceOptions};
 use image::RgbImage;
 use mattebox_engine::{
-    background::{BackgroundVideo, VideoOpener},
+    background::{BackgroundVideo, VideoError, VideoOpener},
     status::Status,
     stop::Stop,
 };
@@ -37,13 +37,13 @@ impl BackgroundVideos {
 }
 
 impl VideoOpener for BackgroundVideos {
-    fn open(&self, path: &Path, stop: &Stop) -> Result<Box<dyn BackgroundVideo>, String> {
-        let spec = path.to_string_lossy().parse().map_err(text)?;
+    fn open(&self, path: &Path, stop: &Stop) -> Result<Box<dyn BackgroundVideo>, VideoError> {
+        let spec = path.to_string_lossy().parse().map_err(VideoError::source)?;
         let options = SourceOptions {
             status: Status::default(),
             ..self.options.clone()
         };
-        let source = source::open(&spec, &options, stop).map_err(text)?;
+        let source = source::open(&spec, &options, stop).map_err(VideoError::source)?;
         Ok(Box::new(LoopedVideo {
             source,
             has_begun: false,
@@ -58,16 +58,12 @@ struct LoopedVideo {
 }
 
 impl BackgroundVideo for LoopedVideo {
-    fn next(&mut self, stop: &Stop) -> Result<RgbImage, String> {
+    fn next(&mut self, stop: &Stop) -> Result<RgbImage, VideoError> {
         let has_begun = std::mem::replace(&mut self.has_begun, true);
-        match self.source.next(stop).map_err(text)? {
+        match self.source.next(stop).map_err(VideoError::source)? {
             Some(next) => Ok(next.picture),
-            None if has_begun => Err("it ended".to_owned()),
-            None => Err("it has no frame".to_owned()),
+            None if has_begun => Err(VideoError::Ended),
+            None => Err(VideoError::Empty),
         }
     }
-}
-
-fn text(error: impl std::fmt::Display) -> String {
-    error.to_string()
 }

@@ -6,6 +6,7 @@ use crate::{
     signals,
 };
 use clap::ArgMatches;
+use mattebox_engine::background::BackgroundChangeError;
 use mattebox_server::{Credentials, ViewSettings};
 use std::{io, io::IsTerminal};
 use thiserror::Error;
@@ -16,6 +17,9 @@ pub(super) enum ReloadError {
     /// The file holds settings that cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The background cannot be changed while the command runs.
+    #[error(transparent)]
+    Background(#[from] BackgroundChangeError),
     /// The settings can be used, but not by the command that runs.
     #[error("{0}")]
     Refused(String),

@@ -30,7 +30,7 @@ use image::RgbImage;
 use mattebox_core::frame::{CameraId, FrameNumber};
 use mattebox_engine::{
     BackgroundChoice, Engine, FrameSettings, StartError, Watch,
-    background::{BackgroundSource, BackgroundSources},
+    background::{BackgroundChangeError, BackgroundSource, BackgroundSources},
     cameras::{
         Camera, CameraRegistry,
         camera::{Holds, Introduction},
@@ -263,7 +263,7 @@ impl Pipeline {
     /// started with them. Invalid settings change nothing.
     pub fn settings_changer(
         &self,
-    ) -> impl Fn(&RunSettings) -> Result<(), String> + Send + 'static + use<> {
+    ) -> impl Fn(&RunSettings) -> Result<(), BackgroundChangeError> + Send + 'static + use<> {
         let registry = self.registry.clone();
         let backgrounds = self.engine.backgrounds.clone();
         move |settings| change_settings(&registry, &backgrounds, &settings.frame)
@@ -542,7 +542,7 @@ fn change_settings(
     registry: &CameraRegistry,
     backgrounds: &BackgroundSources,
     wanted: &FrameSettings,
-) -> Result<(), String> {
+) -> Result<(), BackgroundChangeError> {
     for camera in registry.cameras() {
         let fits = if wanted.background.is_transparent() {
             camera.holds.transparent
@@ -550,10 +550,10 @@ fn change_settings(
             camera.holds.opaque
         };
         if !fits {
-            return Err(format!(
-                "background {}: the output of camera {} cannot hold it",
-                wanted.background, camera.id
-            ));
+            return Err(BackgroundChangeError::Output {
+                background: wanted.background.clone(),
+                camera: camera.id.clone(),
+            });
         }
     }
     if let BackgroundChoice::Spec(background) = &wanted.background {

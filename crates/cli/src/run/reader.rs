@@ -113,7 +113,7 @@ impl CameraBackground {
             Ok(source) => (self.source, self.settings) = (source, settings),
             Err(problem) => {
                 tracing::error!(camera = %camera.id, "the background does not change: {problem}");
-                camera.note(&problem);
+                camera.note(&problem.to_string());
                 let kept = Arc::new(FrameSettings {
                     background: self.settings.background.clone(),
                     ..FrameSettings::clone(&settings)
@@ -183,15 +183,15 @@ fn read(
                 dropped(frames, DropReason::Stopped).emit();
                 break;
             }
-            Err(message) => {
+            Err(error) => {
                 FrameFailed {
                     frames,
                     span: None,
-                    problem: &message,
+                    problem: &error,
                     is_told: false,
                 }
                 .emit();
-                shared.fail_source(index, RunFailure::of_work(message, true));
+                shared.fail_source(index, RunFailure::of_work(error.to_string(), true));
                 break;
             }
         };

@@ -17,7 +17,7 @@ pub use still_files::StillFiles;
 
 use crate::{
     FrameSettings, ModelRegistry, StartError,
-    background::{BackgroundSource, BackgroundSources, VideoOpener},
+    background::{BackgroundError, BackgroundSource, BackgroundSources, VideoOpener},
     settings::BackgroundChoice,
     stages::{Stage, StageClock},
     stop::Stop,
@@ -386,9 +386,9 @@ impl Work {
         width: u32,
         height: u32,
     ) -> Result<Background, Rejection> {
-        let rejected = |message| Rejection {
+        let rejected = |error: BackgroundError| Rejection {
             code: "no-background",
-            message,
+            message: error.to_string(),
         };
         let at = match self.backgrounds.iter().position(|(of, _)| of == choice) {
             Some(at) => at,

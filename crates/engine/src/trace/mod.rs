@@ -18,12 +18,14 @@
 //! * `messaging`: sending and receiving: the context of a trace in the headers of a record.
 //!
 //! Without the feature `otlp` there are no spans: the same types do nothing.
+mod error;
 #[cfg(not(feature = "otlp"))]
 mod off;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod settings;
 
+pub use error::TraceError;
 #[cfg(not(feature = "otlp"))]
 pub use off::{Parent, Span, Tracer};
 #[cfg(feature = "otlp")]

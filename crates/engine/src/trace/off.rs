@@ -1,5 +1,5 @@
 //! Traces of a program without the feature `otlp`: nothing is noted and nothing is sent.
-use super::TraceSettings;
+use super::{TraceError, TraceSettings};
 use mattebox_core::frame::{CameraId, FrameNumber};
 use std::{marker::PhantomData, time::Instant};
 
@@ -24,10 +24,10 @@ impl<'a> Parent<'a> {
 
 impl Tracer {
     /// An error where traces are asked for.
-    pub fn open(settings: Option<&TraceSettings>, _: &str) -> Result<Self, String> {
+    pub fn open(settings: Option<&TraceSettings>, _: &str) -> Result<Self, TraceError> {
         match settings {
             None => Ok(Tracer::default()),
-            Some(_) => Err("this program was built without traces (feature otlp)".to_owned()),
+            Some(_) => Err(TraceError::NotBuilt),
         }
     }
 

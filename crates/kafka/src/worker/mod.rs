@@ -84,8 +84,8 @@ use loop_event::LoopEvent;
 use main_loop::{Ended, MainLoop};
 use mattebox_core::compose::BackgroundSpec;
 use mattebox_engine::{
-    FrameProcessor, StartError, cameras::CameraRegistry, metrics::Monitor, stop::Stop,
-    trace::Tracer,
+    FrameProcessor, StartError, background::BackgroundChangeError, cameras::CameraRegistry,
+    metrics::Monitor, stop::Stop, trace::Tracer,
 };
 use mattebox_store::{
     FolderClaim, Owner, PendingFile, StateStore, journal::Journal, pending::create_folder,
@@ -236,7 +236,7 @@ impl Worker {
     /// that cannot be opened changes nothing.
     pub fn background_changer(
         &self,
-    ) -> impl Fn(&BackgroundSpec) -> Result<(), String> + Send + use<> {
+    ) -> impl Fn(&BackgroundSpec) -> Result<(), BackgroundChangeError> + Send + use<> {
         let shared = self.shared.clone();
         move |background| shared.change_background(background)
     }

@@ -11,6 +11,7 @@ use mattebox_core::compose::BackgroundSpec;
 use mattebox_core::frame::{CameraId, FrameNumber};
 use mattebox_engine::{
     BackgroundChoice, CameraSettings, Engine, FrameSettings, StartError,
+    background::BackgroundChangeError,
     cameras::{
         Camera, CameraRegistry,
         camera::{Holds, Introduction},
@@ -128,18 +129,18 @@ impl WorkerContext {
 
     /// Changes the background of all cameras from the next frame on. A background that cannot be
     /// opened changes nothing.
-    pub(super) fn change_background(&self, background: &BackgroundSpec) -> Result<(), String> {
+    pub(super) fn change_background(
+        &self,
+        background: &BackgroundSpec,
+    ) -> Result<(), BackgroundChangeError> {
         let format = self.settings.frame.format;
         if *background == BackgroundSpec::Transparent && !format.has_alpha() {
-            return Err(format!(
-                "background {background}: {format} has no transparency"
-            ));
+            let background = background.clone();
+            return Err(BackgroundChangeError::NoTransparency { background, format });
         }
         self.engine.backgrounds.restart(background)?;
         let background = BackgroundChoice::Spec(background.clone());
-        self.start
-            .set_background(background)
-            .map_err(|error| error.to_string())?;
+        self.start.set_background(background)?;
         self.restart_cameras();
         Ok(())
     }

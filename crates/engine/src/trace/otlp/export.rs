@@ -1,6 +1,6 @@
 //! Sends spans to a collector: OTLP over HTTP, as protobuf.
 use crate::address::{Address, scrub::Scrubber};
-use crate::trace::TraceSettings;
+use crate::trace::{TraceError, TraceSettings};
 use opentelemetry_otlp::{Protocol, SpanExporter as Otlp, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::{
     Resource,
@@ -25,14 +25,14 @@ pub(super) struct Export {
 }
 
 impl Export {
-    pub(super) fn new(settings: &TraceSettings) -> Result<Self, String> {
+    pub(super) fn new(settings: &TraceSettings) -> Result<Self, TraceError> {
         // The same TLS as the live page's. Somebody may have chosen before.
         let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
         let mut client = reqwest::blocking::Client::builder().timeout(PATIENCE);
         if settings.is_local {
             client = client.no_proxy();
         }
-        let client = client.build().map_err(|e| e.to_string())?;
+        let client = client.build().map_err(TraceError::Client)?;
         let exporter = Otlp::builder()
             .with_http()
             .with_protocol(Protocol::HttpBinary)
@@ -42,7 +42,7 @@ impl Export {
         let scrubber = Scrubber::of_addresses([settings.endpoint.reveal()]);
         let to = exporter
             .build()
-            .map_err(|e| scrubber.scrub(&e.to_string()))?;
+            .map_err(|e| TraceError::Exporter(scrubber.scrub(&e.to_string())))?;
         Ok(Export {
             to,
             scrubber,

@@ -4,7 +4,7 @@ mod messaging;
 
 pub use messaging::Parent;
 
-use super::TraceSettings;
+use super::{TraceError, TraceSettings};
 use export::Export;
 use mattebox_core::frame::{CameraId, FrameNumber};
 use opentelemetry::{
@@ -51,7 +51,7 @@ struct OpenSpan {
 
 impl Tracer {
     /// A tracer that sends to the address of the settings, as the service `mattebox-<command>` unless `OTEL_SERVICE_NAME` says otherwise.
-    pub fn open(settings: Option<&TraceSettings>, command: &str) -> Result<Self, String> {
+    pub fn open(settings: Option<&TraceSettings>, command: &str) -> Result<Self, TraceError> {
         let Some(settings) = settings else {
             return Ok(Tracer::default());
         };
