@@ -460,10 +460,7 @@ fn clocks_that_jump_lose_no_frame() {
     ];
     client.produce("clocks", &records.concat());
     let (report, _) = ended(&pipeline, &TO_THE_END, 0);
-    assert_eq!(
-        (sum(&report, "read"), sum(&report, "written")),
-        (120, 120)
-    );
+    assert_eq!((sum(&report, "read"), sum(&report, "written")), (120, 120));
     for kind in ["skipped", "different", "dead"] {
         assert_eq!(sum(&report, kind), 0, "{kind}");
     }

@@ -299,10 +299,7 @@ fn more_cameras_at_once_than_a_partition_may_have_are_all_processed() {
     };
     client.produce("burst", &[frames(0, 1300), frames(1, 60)].concat());
     let report = pipeline.report(&["worker", "--until", "end", "--matte", "hard"]);
-    assert_eq!(
-        (sum(&report, "written"), sum(&report, "dead")),
-        (1360, 0)
-    );
+    assert_eq!((sum(&report, "written"), sum(&report, "dead")), (1360, 0));
     assert_eq!(pipeline.count("output"), 1360);
 }
 

@@ -19,10 +19,7 @@ fn camera_and_worker_do_the_main_job_and_a_second_worker_of_the_group_finds_noth
     let published = pipeline.fill(&["cam01", "cam02"], 40, &["--partitions", "3"]);
     assert_eq!(sum(&published, "written"), 80);
     let report = pipeline.report(&["worker", "--until", "end"]);
-    assert_eq!(
-        (sum(&report, "read"), sum(&report, "written")),
-        (80, 80)
-    );
+    assert_eq!((sum(&report, "read"), sum(&report, "written")), (80, 80));
     assert_eq!(pipeline.tree("output").len(), 80);
     assert!(
         pipeline

@@ -116,9 +116,7 @@ fn done(page: &RunningPage) -> Option<u64> {
 fn nothing_is_written_with_out_none() {
     let b = Workspace::new();
     let page = RunningPage::start(&b, run(&b, &["--out", "none"]), "log");
-    page.until("frames", |page| {
-        done(page) > Some(10)
-    });
+    page.until("frames", |page| done(page) > Some(10));
     page.stop();
     assert_eq!(b.files("."), ["log"]);
 }

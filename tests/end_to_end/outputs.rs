@@ -522,9 +522,7 @@ fn two_runs_at_once_do_not_share_a_folder() {
         let done = first.stop(&args);
         assert_eq!(done.code, Some(130), "{}", done.stderr);
         let report: serde_json::Value = serde_json::from_slice(&done.stdout).expect("JSON");
-        let written = report["cameras"][0]["written"]
-            .as_u64()
-            .expect("a number");
+        let written = report["cameras"][0]["written"].as_u64().expect("a number");
         assert_eq!(b.files(&folder), frames(0..written), "{report}");
         for name in b.files(&folder) {
             let picture = image::load_from_memory(&b.read(&format!("{folder}/{name}")));

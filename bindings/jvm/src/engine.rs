@@ -240,7 +240,8 @@ impl TaskEngine {
             Ok(row) => row?,
             Err(rejection) => ResultRow::dead(rejection.code, rejection.message),
         };
-        if row.status == RowStatus::SkippedDifferent && partition.is_first_difference(&frame.camera) {
+        if row.status == RowStatus::SkippedDifferent && partition.is_first_difference(&frame.camera)
+        {
             // This goes to the executor's log.
             eprintln!(
                 "mattebox: WARN camera {}: {} was there with other bytes and is kept \
@@ -397,7 +398,9 @@ impl FrameTarget<'_> {
                 ResultRow::in_place(RowStatus::Written, Some(&path), size, encoded.len())
             }
             Outcome::Skipped => ResultRow::skipped(RowStatus::Skipped, Some(&path), size),
-            Outcome::KeptDifferent => ResultRow::skipped(RowStatus::SkippedDifferent, Some(&path), size),
+            Outcome::KeptDifferent => {
+                ResultRow::skipped(RowStatus::SkippedDifferent, Some(&path), size)
+            }
         };
         Ok(ResultRow {
             latency_us: Some(age_us(self.time)),

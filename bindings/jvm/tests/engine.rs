@@ -752,7 +752,10 @@ fn a_record_that_is_delivered_twice_has_one_file() {
     let made = |offset| record_of(&engine, 1, offset, "left", 0, 0);
     let first = made(0);
     let again = made(1);
-    assert_eq!((again.status, &again.path), (RowStatus::Skipped, &first.path));
+    assert_eq!(
+        (again.status, &again.path),
+        (RowStatus::Skipped, &first.path)
+    );
     assert_eq!((again.bytes, again.size), (first.bytes, first.size));
     assert_eq!(again.latency_us, None);
     let path = first.path.unwrap();

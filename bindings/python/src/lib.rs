@@ -5,7 +5,8 @@ use image::RgbImage;
 use mattebox_core::{compose::Composed, frame::Timestamp, matte::MatteState};
 use mattebox_engine::{
     Engine, FrameInput, FrameOptions, FrameOutcome, FramePicture, FrameProcessor, FrameSettings,
-    MattedFrame, Rejection, SettingError, StartError, background::BackgroundError, trace::Span,
+    MattedFrame, Rejection, SettingError, StartError, background::BackgroundSourceError,
+    trace::Span,
 };
 use mattebox_wire::{EncodedPicture, StartAt};
 use pyo3::{
@@ -218,9 +219,9 @@ fn start_error(error: StartError) -> PyErr {
     }
 }
 
-fn background_error(error: BackgroundError) -> PyErr {
+fn background_error(error: BackgroundSourceError) -> PyErr {
     match &error {
-        BackgroundError::Unreadable { .. } => PyOSError::new_err(error.to_string()),
+        BackgroundSourceError::Unreadable { .. } => PyOSError::new_err(error.to_string()),
         _ => PyValueError::new_err(error.to_string()),
     }
 }

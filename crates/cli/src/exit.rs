@@ -171,7 +171,7 @@ impl From<&OutputError> for Exit {
 mod tests {
     use super::*;
     use anyhow::Context;
-    use mattebox_engine::background::BackgroundError;
+    use mattebox_engine::background::BackgroundSourceError;
     use std::io;
 
     #[test]
@@ -186,7 +186,7 @@ mod tests {
         let wrong = ConfigError::Conflict("both".to_owned());
         let wrong = Err::<(), _>(wrong).context("settings").unwrap_err();
         assert_eq!(Exit::of(&wrong), Exit::Usage);
-        let start = StartError::Background(BackgroundError::Unreadable {
+        let start = StartError::Background(BackgroundSourceError::Unreadable {
             file: "beach.jpg".to_owned(),
             error: io::Error::other("no such file"),
         });

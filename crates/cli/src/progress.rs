@@ -4,7 +4,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle as BarStyle};
 use mattebox_engine::{
     Watch,
     latency::Times,
-    status::{Condition, Since, Status},
+    status::{Condition, Status, TimedCondition},
     stop::Stop,
     watch::{Progress, ProgressSource},
 };
@@ -32,7 +32,7 @@ pub struct ProgressRow {
     /// How long its frames took, since the start.
     pub latencies: Times,
     /// The condition of its source; `None` if it has none.
-    pub source: Option<Since>,
+    pub source: Option<TimedCondition>,
 }
 
 impl ProgressRow {
@@ -132,7 +132,7 @@ fn total(rows: &[ProgressRow]) -> (Progress, Times) {
 }
 
 /// The condition of a source that gives no frames. Its first words keep their width and place.
-fn away(since: &Since) -> Option<String> {
+fn away(since: &TimedCondition) -> Option<String> {
     let seconds = SystemTime::now()
         .duration_since(since.since)
         .unwrap_or_default();
@@ -353,7 +353,7 @@ mod tests {
 
     #[test]
     fn a_camera_that_is_away_says_why_and_for_how_long() {
-        let since = Since {
+        let since = TimedCondition {
             condition: Condition::Lost {
                 why: "no answer".to_owned(),
             },
@@ -364,7 +364,7 @@ mod tests {
             text.starts_with("reconnecting for 1:1") && text.ends_with(": no answer"),
             "{text}"
         );
-        let open = Since {
+        let open = TimedCondition {
             condition: Condition::Open,
             ..since
         };

@@ -16,7 +16,7 @@ use thiserror::Error;
 
 /// Why a background cannot be used.
 #[derive(Debug, Error)]
-pub enum BackgroundError {
+pub enum BackgroundSourceError {
     /// The file of the picture cannot be read.
     #[error("cannot read the background picture {file}: {error}")]
     Unreadable {
@@ -68,7 +68,7 @@ pub enum VideoError {
 pub enum BackgroundChangeError {
     /// The new background cannot be used.
     #[error(transparent)]
-    Unusable(#[from] BackgroundError),
+    Unusable(#[from] BackgroundSourceError),
     /// The format of the files cannot hold it.
     #[error("background {background}: {format} has no transparency")]
     NoTransparency {
@@ -158,7 +158,7 @@ impl BackgroundSources {
     }
 
     /// The settings name another background now. One that cannot be opened changes nothing.
-    pub fn restart(&self, start: &BackgroundSpec) -> Result<(), BackgroundError> {
+    pub fn restart(&self, start: &BackgroundSpec) -> Result<(), BackgroundSourceError> {
         let mut now = self.start.lock().unwrap_or_else(PoisonError::into_inner);
         if now.spec == *start {
             return Ok(());
@@ -184,7 +184,7 @@ impl BackgroundSources {
         &self,
         choice: &BackgroundChoice,
         stop: &Stop,
-    ) -> Result<BackgroundSource, BackgroundError> {
+    ) -> Result<BackgroundSource, BackgroundSourceError> {
         let plain = |background| Ok(BackgroundSource::Still(FittedBackground::plain(background)));
         let spec = match choice {
             BackgroundChoice::Spec(spec) => spec,
@@ -210,7 +210,7 @@ impl BackgroundSources {
         &self,
         spec: &BackgroundSpec,
         path: &Path,
-    ) -> Result<Arc<BackgroundPicture>, BackgroundError> {
+    ) -> Result<Arc<BackgroundPicture>, BackgroundSourceError> {
         let mut start = self.start.lock().unwrap_or_else(PoisonError::into_inner);
         let picture = match &start.picture {
             Some(picture) if start.spec == *spec => picture.clone(),
@@ -222,22 +222,26 @@ impl BackgroundSources {
         Ok(picture)
     }
 
-    fn read_picture(&self, path: &Path) -> Result<Arc<BackgroundPicture>, BackgroundError> {
+    fn read_picture(&self, path: &Path) -> Result<Arc<BackgroundPicture>, BackgroundSourceError> {
         let file = || harmless::path(path);
         let bytes = files::read(path, files::MAX_BINARY).map_err(|error| {
             let file = file();
-            BackgroundError::Unreadable { file, error }
+            BackgroundSourceError::Unreadable { file, error }
         })?;
         BackgroundPicture::open(bytes, &self.limits).map_err(|error| {
             let file = file();
-            BackgroundError::Picture { file, error }
+            BackgroundSourceError::Picture { file, error }
         })
     }
 
-    fn open_video(&self, path: &Path, stop: &Stop) -> Result<BackgroundSource, BackgroundError> {
+    fn open_video(
+        &self,
+        path: &Path,
+        stop: &Stop,
+    ) -> Result<BackgroundSource, BackgroundSourceError> {
         let failed = |error| {
             let file = harmless::path(path);
-            BackgroundError::Video { file, error }
+            BackgroundSourceError::Video { file, error }
         };
         let videos = self.videos.as_ref();
         let videos = videos.ok_or_else(|| failed(VideoError::OnlyRun))?;
@@ -270,7 +274,7 @@ impl BackgroundSource {
         width: u32,
         height: u32,
         stop: &Stop,
-    ) -> Result<Background, BackgroundError> {
+    ) -> Result<Background, BackgroundSourceError> {
         let (video, first) = match self {
             BackgroundSource::Still(fitted) => return Ok(fitted.fit(width, height)),
             BackgroundSource::Video { video, first } => (video, first),
@@ -278,7 +282,9 @@ impl BackgroundSource {
         // The picture that was read at the opening belongs to the first frame.
         let picture = match first.take() {
             Some(first) => first,
-            None => video.next(stop).map_err(BackgroundError::NextPicture)?,
+            None => video
+                .next(stop)
+                .map_err(BackgroundSourceError::NextPicture)?,
         };
         let fits = picture.dimensions() == (width, height);
         Ok(Background::Picture(Arc::new(if fits {

@@ -12,7 +12,7 @@
 //! What a camera's table leaves out, and every camera without a table, has the common settings.
 use crate::{
     BackgroundChoice, FrameSettings, ModelChoice, StartError,
-    background::{BackgroundError, BackgroundSources},
+    background::{BackgroundSourceError, BackgroundSources},
     files,
     settings::{SettingError, jpeg_quality, parse},
     stop::Stop,
@@ -65,7 +65,7 @@ enum CameraSettingsProblem {
     #[error("[{camera}]: {error}")]
     Background {
         camera: CameraId,
-        error: BackgroundError,
+        error: BackgroundSourceError,
     },
     #[error("{0}")]
     FineNetwork(Box<StartError>),

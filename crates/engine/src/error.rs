@@ -1,5 +1,7 @@
 //! Why nothing can begin.
-use crate::{background::BackgroundError, camera_settings::CameraSettingsError, trace::TraceError};
+use crate::{
+    background::BackgroundSourceError, camera_settings::CameraSettingsError, trace::TraceError,
+};
 use mattebox_net::SimdError;
 use mattebox_store::{OwnerError, StoreError};
 use std::net::SocketAddr;
@@ -31,7 +33,7 @@ pub enum StartError {
     },
     /// The background's file cannot be used.
     #[error(transparent)]
-    Background(#[from] BackgroundError),
+    Background(#[from] BackgroundSourceError),
     /// The settings of single cameras cannot be used.
     #[error(transparent)]
     Cameras(#[from] CameraSettingsError),

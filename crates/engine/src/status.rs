@@ -43,7 +43,7 @@ impl Condition {
 
 /// A condition and when it began.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Since {
+pub struct TimedCondition {
     /// What the source is doing.
     pub condition: Condition,
     /// Since when.
@@ -52,11 +52,11 @@ pub struct Since {
 
 /// A source's condition, shared by all clones: the source writes it, others read it.
 #[derive(Debug, Clone)]
-pub struct Status(Arc<Mutex<Since>>);
+pub struct Status(Arc<Mutex<TimedCondition>>);
 
 impl Default for Status {
     fn default() -> Self {
-        Status(Arc::new(Mutex::new(Since {
+        Status(Arc::new(Mutex::new(TimedCondition {
             condition: Condition::default(),
             since: SystemTime::now(),
         })))
@@ -72,7 +72,7 @@ impl PartialEq for Status {
 
 impl Status {
     /// What it is now.
-    pub fn get(&self) -> Since {
+    pub fn get(&self) -> TimedCondition {
         self.lock().clone()
     }
 
@@ -81,14 +81,14 @@ impl Status {
         let mut now = self.lock();
         let is_final = matches!(now.condition, Condition::Failed { .. });
         if !is_final && now.condition != condition {
-            *now = Since {
+            *now = TimedCondition {
                 condition,
                 since: SystemTime::now(),
             };
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Since> {
+    fn lock(&self) -> MutexGuard<'_, TimedCondition> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -102,7 +102,7 @@ fn collect_quality(samples: &mut Samples, id: &str, quality: &Quality) {
     if let Some(pixels) = quality.edge_width {
         samples.add(&EDGE_WIDTH, &[id], pixels);
     }
-    let since = quality.nobody_since;
+    let since = quality.no_person_since;
     let seconds = since.map_or(0.0, |since| since.elapsed().as_secs_f64());
     samples.add(&NO_PERSON, &[id], seconds);
 }

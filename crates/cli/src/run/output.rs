@@ -196,7 +196,7 @@ impl OrderedWriter {
                     frames: &stats.frames,
                     span: Some(&frame.span),
                     problem: &e,
-                    is_told: false,
+                    needs_action: false,
                 }
                 .emit();
                 self.fail(shared, &e);

@@ -160,7 +160,7 @@ fn read(
                     frames,
                     span: None,
                     problem: e,
-                    is_told: true,
+                    needs_action: true,
                 }
                 .emit();
                 number += 1;
@@ -188,7 +188,7 @@ fn read(
                     frames,
                     span: None,
                     problem: &error,
-                    is_told: false,
+                    needs_action: false,
                 }
                 .emit();
                 shared.fail_source(index, RunFailure::of_work(error.to_string(), true));

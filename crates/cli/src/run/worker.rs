@@ -13,7 +13,7 @@ use mattebox_engine::{
     StartError,
     events::{Event, FrameFailed, FrameMatted, FrameSkipped, FrameWritten},
     metrics::SkipReason,
-    queues::{Turn, Work},
+    queues::{ThreadTask, Turn},
     stages::Stage,
 };
 use mattebox_store::{FrameDir, OnExisting, Outcome, StoreError};
@@ -59,7 +59,9 @@ impl<'a> FrameWorker<'a> {
         let shared = self.shared;
         while let Some(work) = shared.queues.take() {
             // Pictures are already decoded: there is nothing to prepare.
-            let Work::Process(turn) = work else { continue };
+            let ThreadTask::Process(turn) = work else {
+                continue;
+            };
             self.process(turn);
             if let Some(problem) = self.processor.lost() {
                 tracing::error!(
@@ -278,12 +280,12 @@ impl RunFrame<'_> {
         }
     }
 
-    fn failed(&self, problem: impl Display, is_told: bool) {
+    fn failed(&self, problem: impl Display, needs_action: bool) {
         FrameFailed {
             frames: &self.shared.cameras[self.index].stats.frames,
             span: Some(&self.span),
             problem,
-            is_told,
+            needs_action,
         }
         .emit();
     }

@@ -7,7 +7,7 @@ use super::{
     trend::Trend,
 };
 use crate::metrics::FrameCounters;
-use crate::status::{Condition, Since, Status};
+use crate::status::{Condition, Status, TimedCondition};
 use crate::{BackgroundChoice, FrameSettings, MattedFrame};
 use mattebox_core::{
     compose::{BackgroundPicture, Composed},
@@ -387,7 +387,7 @@ impl Camera {
 
     /// How it is doing.
     pub fn standing(&self) -> Standing {
-        let Since { condition, since } = self.status.get();
+        let TimedCondition { condition, since } = self.status.get();
         let stands = |state, why| Standing { state, since, why };
         let waits = |why: &str| stands(Liveness::Connecting, Some(why.to_owned()));
         let latest = self.latest();

@@ -19,7 +19,7 @@ pub struct Quality {
     /// How many pixels the matte takes from background to person. `None`: there is nobody.
     pub edge_width: Option<f64>,
     /// Since when there is nobody.
-    pub nobody_since: Option<Instant>,
+    pub no_person_since: Option<Instant>,
 }
 
 /// Collects sketches of frames.
@@ -50,15 +50,15 @@ impl Judge {
             coverage,
             flicker: None,
             edge_width,
-            nobody_since: None,
+            no_person_since: None,
         });
         let smooth = |old: f64, new: f64| old + WEIGHT * (new - old);
         quality.coverage = smooth(quality.coverage, coverage);
         for new in flicker {
             quality.flicker = Some(quality.flicker.map_or(new, |old| smooth(old, new)));
         }
-        quality.nobody_since = match coverage < NOBODY {
-            true => Some(quality.nobody_since.unwrap_or_else(Instant::now)),
+        quality.no_person_since = match coverage < NOBODY {
+            true => Some(quality.no_person_since.unwrap_or_else(Instant::now)),
             false => None,
         };
         quality.edge_width = match (quality.edge_width, edge_width) {
@@ -132,11 +132,11 @@ mod tests {
         let since = judge
             .quality()
             .unwrap()
-            .nobody_since
+            .no_person_since
             .expect("nobody is there");
         judge.add(1, sketch(0));
-        assert_eq!(judge.quality().unwrap().nobody_since, Some(since));
+        assert_eq!(judge.quality().unwrap().no_person_since, Some(since));
         judge.add(2, sketch(100));
-        assert_eq!(judge.quality().unwrap().nobody_since, None);
+        assert_eq!(judge.quality().unwrap().no_person_since, None);
     }
 }

@@ -178,7 +178,7 @@ pub struct FrameFailed<'a, E> {
     pub problem: E,
     /// The line is a person's to act on. Otherwise another line tells of it, such as the one about
     /// the camera's end.
-    pub is_told: bool,
+    pub needs_action: bool,
 }
 
 impl<E: Display> Event for FrameFailed<'_, E> {
@@ -189,7 +189,7 @@ impl<E: Display> Event for FrameFailed<'_, E> {
             span.fail(self.problem.to_string());
         }
         let camera = &self.frames.camera;
-        match self.is_told {
+        match self.needs_action {
             true => tracing::error!(%camera, "{}", self.problem),
             false => tracing::debug!(%camera, "{}", self.problem),
         }
@@ -258,7 +258,7 @@ mod tests {
             frames: &frames,
             span: None,
             problem: "it is damaged",
-            is_told: false,
+            needs_action: false,
         }
         .emit();
         let counts = frames.counts();

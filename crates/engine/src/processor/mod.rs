@@ -17,7 +17,7 @@ pub use still_files::StillFiles;
 
 use crate::{
     FrameSettings, ModelRegistry, StartError,
-    background::{BackgroundError, BackgroundSource, BackgroundSources, VideoOpener},
+    background::{BackgroundSource, BackgroundSourceError, BackgroundSources, VideoOpener},
     settings::BackgroundChoice,
     stages::{Stage, StageClock},
     stop::Stop,
@@ -386,7 +386,7 @@ impl Work {
         width: u32,
         height: u32,
     ) -> Result<Background, Rejection> {
-        let rejected = |error: BackgroundError| Rejection {
+        let rejected = |error: BackgroundSourceError| Rejection {
             code: "no-background",
             message: error.to_string(),
         };

@@ -98,11 +98,11 @@ pub enum Lifetime {
 }
 
 /// What a thread is to do.
-pub enum Work<'q, F: QueuedFrame> {
+pub enum ThreadTask<'q, F: QueuedFrame> {
     /// Process a frame.
     Process(Turn<'q, F>),
     /// Prepare a frame whose turn has not come.
-    Prepare(Ahead<'q, F>),
+    Prepare(EarlyFrame<'q, F>),
 }
 
 /// A frame whose turn has come. [`CameraQueues::done`] says when it is through.
@@ -120,13 +120,13 @@ pub struct Turn<'q, F: QueuedFrame> {
 }
 
 /// A frame that is prepared ahead of its turn. It goes back to its place when this is dropped.
-pub struct Ahead<'q, F: QueuedFrame> {
+pub struct EarlyFrame<'q, F: QueuedFrame> {
     queues: &'q CameraQueues<F>,
     id: QueueId,
     frame: Option<F>,
 }
 
-impl<F: QueuedFrame> Ahead<'_, F> {
+impl<F: QueuedFrame> EarlyFrame<'_, F> {
     /// The frame, to be prepared.
     pub fn frame(&mut self) -> &mut F {
         self.frame
@@ -135,7 +135,7 @@ impl<F: QueuedFrame> Ahead<'_, F> {
     }
 }
 
-impl<F: QueuedFrame> Drop for Ahead<'_, F> {
+impl<F: QueuedFrame> Drop for EarlyFrame<'_, F> {
     fn drop(&mut self) {
         if let Some(frame) = self.frame.take() {
             self.queues.prepared(self.id, frame);
@@ -419,17 +419,17 @@ impl<F: QueuedFrame> CameraQueues<F> {
     }
 
     /// The next work, cameras in turn; waits for some. `None`: there will be no more.
-    pub fn take(&self) -> Option<Work<'_, F>> {
+    pub fn take(&self) -> Option<ThreadTask<'_, F>> {
         let mut all = self.lock();
         loop {
             if all.shut {
                 return None;
             }
             if let Some(turn) = self.next_turn(&mut all) {
-                return Some(Work::Process(turn));
+                return Some(ThreadTask::Process(turn));
             }
             if let Some((id, frame)) = all.next_ahead() {
-                return Some(Work::Prepare(Ahead {
+                return Some(ThreadTask::Prepare(EarlyFrame {
                     queues: self,
                     id,
                     frame: Some(frame),
@@ -533,7 +533,7 @@ impl<F: QueuedFrame> CameraQueues<F> {
 
     /// The last turn of a camera was in vain: its frame was too old. It keeps its place before those
     /// that were served, else frames that come together would always be too old for the same cameras.
-    pub fn in_vain(&self, id: QueueId) {
+    pub fn keep_turn(&self, id: QueueId) {
         let mut all = self.lock();
         all.ranks = true;
         if let Some(queue) = all.queues.get_mut(&id) {

@@ -60,8 +60,8 @@ const WAITS: QueueSettings = QueueSettings {
 
 fn process(queues: &CameraQueues<Numbered>) -> Turn<'_, Numbered> {
     match queues.take() {
-        Some(Work::Process(turn)) => turn,
-        Some(Work::Prepare(_)) => panic!("a frame to prepare"),
+        Some(ThreadTask::Process(turn)) => turn,
+        Some(ThreadTask::Prepare(_)) => panic!("a frame to prepare"),
         None => panic!("no work"),
     }
 }
@@ -120,7 +120,7 @@ fn while_a_frame_is_segmented_the_next_is_prepared_and_waits() {
     queues.push(id, chained(0));
     queues.push(id, chained(1));
     let mut first = process(&queues);
-    let Some(Work::Prepare(mut ahead)) = queues.take() else {
+    let Some(ThreadTask::Prepare(mut ahead)) = queues.take() else {
         panic!("nothing to prepare")
     };
     ahead.frame().is_prepared = true;
@@ -263,7 +263,7 @@ fn cameras_whose_frames_were_too_old_come_before_those_that_were_served() {
             if turn < 2 {
                 served[ids.iter().position(|other| *other == id).unwrap()] += 1;
             } else {
-                queues.in_vain(id);
+                queues.keep_turn(id);
             }
             queues.done(id);
         }

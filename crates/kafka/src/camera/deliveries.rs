@@ -121,7 +121,7 @@ impl PublisherContext {
             frames: &known.counters.frames,
             span: Some(span),
             problem: &what,
-            is_told: false,
+            needs_action: false,
         }
         .emit();
         let why = format!("refused ({words})");

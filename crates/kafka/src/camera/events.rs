@@ -65,7 +65,7 @@ impl Event for FrameUnreadable<'_> {
                 "a picture is left out ({}): {}{more}",
                 self.reason, self.problem
             ),
-            is_told: self.is_first,
+            needs_action: self.is_first,
         }
         .emit();
     }

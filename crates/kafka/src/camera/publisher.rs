@@ -16,7 +16,7 @@ use mattebox_core::frame::FrameNumber;
 use mattebox_engine::{
     events::{Event, FrameDropped, FrameFailed},
     metrics::DropReason,
-    queues::{QueueId, Work},
+    queues::{QueueId, ThreadTask},
     troubles::Cause,
 };
 use rdkafka::{
@@ -83,7 +83,9 @@ impl<'a> Publisher<'a> {
             .collect();
         while let Some(work) = shared.queues.take() {
             // Frames are already encoded: there is nothing to prepare.
-            let Work::Process(turn) = work else { continue };
+            let ThreadTask::Process(turn) = work else {
+                continue;
+            };
             let camera = by_queue.get(&turn.id).copied().unwrap_or_default();
             self.follow_topic();
             self.publish(camera, &turn.frame)?;
@@ -146,7 +148,7 @@ impl<'a> Publisher<'a> {
                 frames: &known.counters.frames,
                 span: Some(&frame.span),
                 problem: "it is larger than the topic takes",
-                is_told: false,
+                needs_action: false,
             }
             .emit();
             span.fail("it is larger than the topic takes");

@@ -213,7 +213,7 @@ impl Watcher {
                     frames: &frames,
                     span: None,
                     problem,
-                    is_told: false,
+                    needs_action: false,
                 }
                 .emit();
             }

@@ -13,7 +13,7 @@ use mattebox_engine::{
     cameras::Camera,
     events::{Event, FrameMatted},
     latency::{age_us, captured},
-    queues::{Ahead, QueueId, StateLease, Turn, Work},
+    queues::{EarlyFrame, QueueId, StateLease, ThreadTask, Turn},
     stages::Stage,
     status::Condition,
 };
@@ -50,8 +50,8 @@ impl ProcessingThread {
         let _end = ThreadEnd(&shared);
         while let Some(work) = shared.queues.take() {
             match work {
-                Work::Prepare(ahead) => self.decode(ahead),
-                Work::Process(turn) => self.process(turn),
+                ThreadTask::Prepare(ahead) => self.decode(ahead),
+                ThreadTask::Process(turn) => self.process(turn),
             }
             if let Some(problem) = self.processor.lost() {
                 tracing::error!(
@@ -63,7 +63,7 @@ impl ProcessingThread {
     }
 
     /// Decodes a frame ahead of its turn.
-    fn decode(&mut self, mut ahead: Ahead<'_, QueuedRecord>) {
+    fn decode(&mut self, mut ahead: EarlyFrame<'_, QueuedRecord>) {
         let record = ahead.frame();
         let mut picture = mem::take(&mut self.spare);
         let encoded = FramePicture::Encoded(record.job.encoded());
@@ -87,7 +87,7 @@ impl ProcessingThread {
         } = turn;
         let QueuedRecord { job, picture } = frame;
         let outcome = if self.is_stale(&job, has_next) {
-            self.shared.queues.in_vain(id);
+            self.shared.queues.keep_turn(id);
             JobOutcome::Stale
         } else {
             match self.decoded(&job, picture) {

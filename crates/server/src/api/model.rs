@@ -210,7 +210,7 @@ impl CameraInfo {
                 coverage: q.coverage,
                 flicker: q.flicker.map(|percent| percent / 100.0),
                 edge_width_px: q.edge_width,
-                no_person_s: q.nobody_since.map(|since| since.elapsed().as_secs_f64()),
+                no_person_s: q.no_person_since.map(|since| since.elapsed().as_secs_f64()),
             }),
             settings: SettingsInfo::new(&camera.settings()),
             settable_background: kinds(camera.holds),
