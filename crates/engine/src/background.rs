@@ -1,4 +1,4 @@
-//! What stands behind each frame of one camera.
+//! The background of each frame of one camera.
 use crate::{BackgroundChoice, FrameSettings, SettingError, address::harmless, files, stop::Stop};
 use image::RgbImage;
 use mattebox_core::{
@@ -110,37 +110,37 @@ pub trait VideoOpener: Send + Sync {
 }
 
 /// Opens the backgrounds of all cameras of a process. The picture that the settings name is read
-/// once: it stays the same for every camera and thread, even if its file changes. Other pictures
-/// are shared as long as a camera has them.
+/// once: every camera and thread has the same, even if its file changes. Each other picture is read
+/// when it is opened.
 pub struct BackgroundSources {
     limits: Limits,
     /// `None` where videos cannot be backgrounds.
     videos: Option<Box<dyn VideoOpener>>,
-    start: Mutex<Start>,
+    start: Mutex<StartBackground>,
 }
 
-/// What the settings name.
-struct Start {
+/// The background that the settings name.
+struct StartBackground {
     spec: BackgroundSpec,
-    /// If it is a picture and was opened.
+    /// Its picture, after it was opened.
     picture: Option<Arc<BackgroundPicture>>,
 }
 
 impl BackgroundSources {
-    /// The background of the settings is read when it is opened first. Larger pictures than
-    /// `limits` are errors.
+    /// The background of the settings is read when it is first opened. A picture larger than
+    /// `limits` is an error.
     pub(crate) fn new(start: &BackgroundSpec, limits: Limits) -> Self {
         BackgroundSources {
             limits,
             videos: None,
-            start: Mutex::new(Start {
+            start: Mutex::new(StartBackground {
                 spec: start.clone(),
                 picture: None,
             }),
         }
     }
 
-    /// For frames with these settings.
+    /// The backgrounds of frames with these settings.
     pub(crate) fn of(settings: &FrameSettings) -> Self {
         let start = match &settings.background {
             BackgroundChoice::Spec(spec) => spec.clone(),
@@ -149,7 +149,7 @@ impl BackgroundSources {
         Self::new(&start, settings.limits)
     }
 
-    /// Videos can be backgrounds, too.
+    /// Allows videos as backgrounds.
     pub(crate) fn with_videos(self, videos: impl VideoOpener + 'static) -> Self {
         BackgroundSources {
             videos: Some(Box::new(videos)),
@@ -157,13 +157,13 @@ impl BackgroundSources {
         }
     }
 
-    /// The settings name another background now. One that cannot be opened changes nothing.
+    /// Follows a change of the settings. A background that cannot be opened changes nothing.
     pub fn restart(&self, start: &BackgroundSpec) -> Result<(), BackgroundSourceError> {
         let mut now = self.start.lock().unwrap_or_else(PoisonError::into_inner);
         if now.spec == *start {
             return Ok(());
         }
-        // Whether its file can be used shows here, and not in the middle of a camera's frames.
+        // Opens the file now: a bad one is an error here, not in the middle of a camera's frames.
         let picture = match start {
             BackgroundSpec::Image(path) => Some(self.read_picture(path)?),
             BackgroundSpec::Video(path) => {
@@ -172,7 +172,7 @@ impl BackgroundSources {
             }
             _ => None,
         };
-        *now = Start {
+        *now = StartBackground {
             spec: start.clone(),
             picture,
         };
@@ -205,7 +205,7 @@ impl BackgroundSources {
         }
     }
 
-    /// A picture, shared if it is the one of the settings.
+    /// A picture; that of the settings is shared.
     fn picture(
         &self,
         spec: &BackgroundSpec,
@@ -256,13 +256,13 @@ impl BackgroundSources {
 
 /// Supplies the background of one frame after the other, at the frame's size.
 pub enum BackgroundSource {
-    /// Always the same.
+    /// The same for every frame.
     Still(FittedBackground),
-    /// A video's next picture for each frame.
+    /// A video: each frame gets its next picture.
     Video {
         /// The video.
         video: Box<dyn BackgroundVideo>,
-        /// The picture that was read at the opening.
+        /// The picture that was read when the video was opened.
         first: Option<RgbImage>,
     },
 }
@@ -279,7 +279,7 @@ impl BackgroundSource {
             BackgroundSource::Still(fitted) => return Ok(fitted.fit(width, height)),
             BackgroundSource::Video { video, first } => (video, first),
         };
-        // The picture that was read at the opening belongs to the first frame.
+        // The first frame gets the picture that was read when the video was opened.
         let picture = match first.take() {
             Some(first) => first,
             None => video
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn cameras_have_one_picture_and_it_stays_when_its_file_changes() {
+    fn all_cameras_keep_one_picture_when_its_file_changes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("b.png");
         picture([1, 2, 3]).save(&path).unwrap();
@@ -327,7 +327,7 @@ mod tests {
         picture([7, 8, 9]).save(&path).unwrap();
         cameras.push(open(&spec));
         for camera in &mut cameras {
-            // Often enough for the decoded picture to go.
+            // Often enough that the decoded picture is dropped.
             (0..10).for_each(|_| assert_eq!(color_of(camera, 16), [1, 2, 3]));
         }
         std::fs::remove_file(&path).unwrap();
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn another_background_of_the_settings_is_read_and_one_that_is_missing_changes_nothing() {
+    fn a_changed_background_is_read_and_a_missing_one_changes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.png");
         picture([4, 5, 6]).save(&path).unwrap();

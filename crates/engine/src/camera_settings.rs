@@ -9,7 +9,7 @@
 //! background = "image:pictures/wall.jpg"
 //! ```
 //!
-//! What a camera's table leaves out, and every camera without a table, has the common settings.
+//! A camera has the common settings, except for the options in its table.
 use crate::{
     BackgroundChoice, FrameSettings, ModelChoice, StartError,
     background::{BackgroundSourceError, BackgroundSources},
@@ -31,7 +31,7 @@ use std::{
 };
 use thiserror::Error;
 
-/// What one camera can have of its own.
+/// The options that a single camera can have.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct OwnOptions {
@@ -75,25 +75,25 @@ enum CameraSettingsProblem {
 #[derive(Debug)]
 pub struct CameraSettings {
     path: Option<PathBuf>,
-    now: Mutex<Now>,
+    now: Mutex<CurrentSettings>,
 }
 
 #[derive(Debug)]
-struct Now {
+struct CurrentSettings {
     common: Arc<FrameSettings>,
     own: BTreeMap<CameraId, OwnOptions>,
-    /// Of the cameras with options of their own.
+    /// Settings of the cameras that have a table.
     made: HashMap<CameraId, Arc<FrameSettings>>,
-    /// What the file looked like when it was read, or found to be unusable.
+    /// Time and size of the file when it was last read.
     seen: Option<(SystemTime, u64)>,
 }
 
 impl CameraSettings {
-    /// The same for every camera.
+    /// Common settings for every camera.
     fn common(settings: FrameSettings) -> Self {
         CameraSettings {
             path: None,
-            now: Mutex::new(Now {
+            now: Mutex::new(CurrentSettings {
                 common: Arc::new(settings),
                 own: BTreeMap::new(),
                 made: HashMap::new(),
@@ -102,7 +102,7 @@ impl CameraSettings {
         }
     }
 
-    /// With the options of single cameras in a file, if there is one.
+    /// Common settings, and the options of single cameras from a file, if there is one.
     ///
     /// # Errors
     /// The file cannot be read, or something in it cannot be used.
@@ -125,10 +125,10 @@ impl CameraSettings {
         now.made.get(camera).unwrap_or(&now.common).clone()
     }
 
-    /// Every camera without a background of its own has another one now.
+    /// Changes the background of every camera whose table names none.
     ///
     /// # Errors
-    /// A camera's options do not go with it: nothing has changed.
+    /// A camera's options do not fit the background. Nothing has changed.
     pub fn set_background(&self, background: BackgroundChoice) -> Result<(), SettingError> {
         let mut now = self.lock();
         let common = FrameSettings {
@@ -140,10 +140,11 @@ impl CameraSettings {
         Ok(())
     }
 
-    /// Reads the file again if it looks otherwise than before. True: it was read.
+    /// Reads the file again if its time or size changed. True: it was read.
     ///
     /// # Errors
-    /// Once for each look of the file that cannot be used. The settings stay as they were.
+    /// The file cannot be used. Each version of it gives the error once. The settings do not
+    /// change.
     pub fn follow(&self, backgrounds: &BackgroundSources) -> Result<bool, CameraSettingsError> {
         let Some(path) = &self.path else {
             return Ok(false);
@@ -157,7 +158,7 @@ impl CameraSettings {
         let looks = match looks {
             Ok(looks) if now.seen == Some(looks) => return Ok(false),
             Ok(looks) => Some(looks),
-            // A file that is replaced is away for a moment.
+            // While a file is replaced it does not exist for a moment.
             Err(_) if now.seen.is_some() => return Ok(false),
             Err(error) => return Err(fails(CameraSettingsProblem::Unreadable(error))),
         };
@@ -168,7 +169,7 @@ impl CameraSettings {
         let made = make(&now.common, &own)
             .map_err(|error| fails(CameraSettingsProblem::Setting(error)))?;
         for (camera, settings) in &made {
-            // Whether its file can be used shows here, and not in the middle of a camera's frames.
+            // Opens the file now: a bad one is an error here, not in the middle of the frames.
             let opened = backgrounds.open(&settings.background, &Stop::new());
             opened.map_err(|error| {
                 let camera = camera.clone();
@@ -184,7 +185,7 @@ impl CameraSettings {
         Ok(true)
     }
 
-    /// Tells settings apart, so that workers of one group see that theirs differ.
+    /// A hash by which workers of one group see that their settings differ.
     pub fn hash(&self) -> String {
         let now = self.lock();
         let common = now.common.hash().unwrap_or_default();
@@ -195,7 +196,7 @@ impl CameraSettings {
         format!("{:08x}", crc32fast::hash(own.as_bytes()))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Now> {
+    fn lock(&self) -> MutexGuard<'_, CurrentSettings> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -225,7 +226,7 @@ fn make(
 }
 
 impl OwnOptions {
-    /// The common settings, but for what the camera has of its own.
+    /// The common settings, changed by the camera's options.
     fn over(&self, common: &FrameSettings) -> Result<FrameSettings, SettingError> {
         let mut settings = common.clone();
         if let Some(spec) = parse("background", &self.background)? {
@@ -261,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_camera_has_its_own_and_the_others_the_common_settings() {
+    fn a_camera_with_a_table_has_its_options_and_the_others_the_common_settings() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cameras.toml");
         fs::write(
@@ -287,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_changes_is_followed_and_one_that_cannot_be_used_changes_nothing() {
+    fn a_changed_file_is_read_and_an_unusable_one_changes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cameras.toml");
         let backgrounds = backgrounds();
@@ -295,7 +296,7 @@ mod tests {
         let all =
             CameraSettings::read(FrameSettings::default(), Some(&path), &backgrounds).unwrap();
         assert!(!all.follow(&backgrounds).unwrap(), "it has not changed");
-        for (text, said) in [
+        for (text, words) in [
             ("[door]\nmatte = \"wrong\"", "matte"),
             ("[door]\nformat = \"jpg\" # is common", "format"),
             (
@@ -306,14 +307,14 @@ mod tests {
         ] {
             fs::write(&path, text).unwrap();
             let error = all.follow(&backgrounds).unwrap_err().to_string();
-            assert!(error.contains(said), "{error}");
-            assert!(!all.follow(&backgrounds).unwrap(), "it is said once");
+            assert!(error.contains(words), "{error}");
+            assert!(!all.follow(&backgrounds).unwrap(), "the error comes once");
             assert_eq!(all.of(&camera("door")).matte, MatteMode::Hard);
         }
         fs::remove_file(&path).unwrap();
         assert!(
             !all.follow(&backgrounds).unwrap(),
-            "it is replaced just now"
+            "a missing file is being replaced"
         );
         fs::write(&path, "[hall]\nmatte = \"hard\"\n").unwrap();
         assert!(all.follow(&backgrounds).unwrap());

@@ -1,4 +1,4 @@
-//! Why nothing can begin.
+//! Errors at the start of a command, and whose fault an error is.
 use crate::{
     background::BackgroundSourceError, camera_settings::CameraSettingsError, trace::TraceError,
 };
@@ -10,13 +10,13 @@ use thiserror::Error;
 /// Whose fault an error is. The binary has an exit code for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorDomain {
-    /// The user's: arguments, settings, or files that settings name. Another try gives the same.
+    /// The user's: arguments, settings, or files that settings name. A retry fails too.
     User,
-    /// That of a camera, server or broker, which did not answer in time.
+    /// A camera, server or broker did not answer in time.
     Outside,
-    /// That of the work: a frame, a file or an output failed.
+    /// A frame, a file or an output failed.
     Work,
-    /// No one: a signal stopped the process.
+    /// No fault: a signal stopped the process.
     Stopped,
 }
 
@@ -28,7 +28,7 @@ pub enum StartError {
     Model {
         /// Its file, or "built in".
         path: String,
-        /// What is wrong with it.
+        /// The problem.
         reason: String,
     },
     /// The background's file cannot be used.
@@ -40,18 +40,18 @@ pub enum StartError {
     /// The output folder cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The output folder has another owner, or holds frames that stay.
+    /// The output folder has another owner, or holds frames of an earlier run.
     #[error(transparent)]
     Owner(#[from] OwnerError),
-    /// The vector instructions are not there.
+    /// The processor lacks the vector instructions.
     #[error(transparent)]
     Simd(#[from] SimdError),
-    /// The live page or the numbers cannot be served.
+    /// The live page or the metrics cannot be served.
     #[error("cannot serve at {address}: {source}")]
     Http {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// Traces cannot be sent.
@@ -63,7 +63,7 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// Whose fault it is: the user's where the settings name something that cannot be used.
+    /// Whose fault it is: the user's if the settings name something unusable.
     pub fn domain(&self) -> ErrorDomain {
         match self {
             StartError::Model { .. }
@@ -83,7 +83,7 @@ impl StartError {
 /// Why a camera ended before its source did.
 #[derive(Debug, Clone)]
 pub struct CameraFailure {
-    /// What happened, with the camera, the file and what to do.
+    /// A sentence with the camera, the file and advice.
     pub message: String,
     /// Whose fault it is.
     pub domain: ErrorDomain,

@@ -1,4 +1,4 @@
-//! Reads files that settings name, up to a limit each: a device may have no end.
+//! Reads files that settings name, each up to a limit: a device may have no end.
 use std::{
     fs::File,
     io::{self, Read},
@@ -12,19 +12,19 @@ pub const MAX_SETTINGS: u64 = 1 << 20;
 /// The largest file of a token or a password in bytes.
 pub const MAX_SECRET: u64 = 64 << 10;
 
-/// The bytes of a file, a pipe or a device that has at most `limit` of them.
+/// The content of a file, a pipe or a device, at most `limit` bytes.
 pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     read_open(&File::open(path)?, limit)
 }
 
-/// The text of a file, as [`read`].
+/// The text of a file of at most `limit` bytes.
 pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
     text(read(path, limit)?)
 }
 
-/// The text of a file with a token, a password or a key, without the line's end. One that every user
-/// of this machine can read is refused, unless it lies on a read-only mount, as the secrets of
-/// containers do: there nothing can be done about it, and there are no other users.
+/// The text of a file with a token, a password or a key, without line ends behind it. A file that
+/// every user of this machine can read is refused. Files on a read-only mount are not, such as the
+/// secrets of containers: their mode cannot be changed, and a container has no other users.
 pub fn read_secret(path: &Path) -> io::Result<String> {
     let file = File::open(path)?;
     #[cfg(unix)]
@@ -72,7 +72,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn a_file_without_end_is_not_read_to_its_end() {
+    fn an_endless_file_is_read_up_to_the_limit() {
         let endless = Path::new("/dev/zero");
         for limit in [MAX_SECRET, MAX_SETTINGS] {
             let error = read(endless, limit).unwrap_err();
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_just_the_limit_is_read() {
+    fn a_file_as_large_as_the_limit_is_read() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         fs::write(&path, "123456").unwrap();

@@ -1,4 +1,4 @@
-//! The network of the fine matte: which file it is, and where it is kept.
+//! The network of the fine matte, and the place of its file.
 use crate::{StartError, files};
 use mattebox_onnx::{KNOWN, KnownNetwork, OnnxModel};
 use std::{
@@ -9,10 +9,10 @@ use std::{
 /// The network that draws fine edges: MODNet, the official photographic portrait network.
 pub const NETWORK: &KnownNetwork = &KNOWN[0];
 
-/// How to get it, for messages.
+/// How to get the file, for messages.
 const GET: &str = "`mattebox model get fine` fetches it";
 
-/// Where the file is kept: `mattebox/models/modnet.onnx` in the user's data folder, which is
+/// The place of the file: `mattebox/models/modnet.onnx` in the user's data folder, which is
 /// `$XDG_DATA_HOME` or `~/.local/share`. None where there is no home folder.
 pub fn path() -> Option<PathBuf> {
     let given = env::var_os("XDG_DATA_HOME").map(PathBuf::from);
@@ -23,7 +23,7 @@ pub fn path() -> Option<PathBuf> {
     Some(data.join("mattebox/models/modnet.onnx"))
 }
 
-/// Reads the network from `path`, and makes sure that it is the one that was measured.
+/// Reads the network from `path` and checks its SHA-256.
 pub(crate) fn load(path: Option<&Path>) -> Result<OnnxModel, StartError> {
     let failed = |reason: String| StartError::Model {
         path: path.map_or_else(
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_network_that_is_missing_says_how_to_get_it() {
+    fn the_error_of_a_missing_network_says_how_to_get_it() {
         for path in [None, Some(Path::new("/nowhere/modnet.onnx"))] {
             let error = load(path).unwrap_err().to_string();
             assert!(error.contains("--matte fine needs MODNet"), "{error}");

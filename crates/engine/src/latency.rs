@@ -1,4 +1,4 @@
-//! The latency of frames: from when they are captured or read to when they are written.
+//! The latency of frames, from capture or reading to writing.
 use hdrhistogram::Histogram;
 use mattebox_core::frame::Timestamp;
 use serde::Serialize;
@@ -9,7 +9,7 @@ use std::{
 #[cfg(feature = "view")]
 use utoipa::ToSchema;
 
-/// How long ago a frame was taken, in microseconds; negative for a time that lies in the future.
+/// The age of a frame in microseconds; negative if its time lies in the future.
 pub fn age_us(taken: Timestamp) -> i64 {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -19,15 +19,15 @@ pub fn age_us(taken: Timestamp) -> i64 {
         .saturating_sub(taken.0)
 }
 
-/// How long ago a frame was captured; zero for a time that lies in the future.
+/// The age of a frame; zero if its time lies in the future.
 pub fn age(captured: Timestamp) -> Duration {
     Duration::from_micros(u64::try_from(age_us(captured)).unwrap_or(0))
 }
 
-/// Times before this one (2001, in unix microseconds) are positions in files.
+/// Times before this one (in 2001, unix microseconds) are positions in files.
 const FIRST_CLOCK_TIME: i64 = 1_000_000_000_000_000;
 
-/// When a frame was captured, by the clock of its camera. `None`: its time is a position in a file.
+/// The time of capture by the camera's clock. `None`: the time is a position in a file.
 pub fn captured(time: Timestamp) -> Option<SystemTime> {
     let micros = u64::try_from(time.0)
         .ok()
@@ -35,12 +35,12 @@ pub fn captured(time: Timestamp) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::from_micros(micros))
 }
 
-/// Significant decimal digits that a histogram keeps: times are at most 1 % too long.
+/// Significant decimal digits of a histogram: times are at most 1 % too long.
 const DIGITS: u8 = 2;
-/// Longer times count as this long, so that a hostile timestamp makes no huge histogram.
+/// The longest time: a hostile timestamp cannot make a huge histogram.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
-/// How long one camera's frames have taken.
+/// The latencies of one camera's frames.
 #[derive(Debug, Default)]
 pub struct Latency {
     times: Mutex<Times>,
@@ -65,7 +65,7 @@ impl Latency {
 /// A histogram of times.
 #[derive(Debug, Clone)]
 pub struct Times {
-    /// In microseconds. 32 bits count 50 days at 1000 frames a second, then they stay at the end.
+    /// In microseconds. 32 bits last for 50 days at 1000 frames a second; then the counts stay.
     histogram: Histogram<u32>,
     sum: Duration,
 }
@@ -88,41 +88,41 @@ impl Times {
         }
     }
 
-    /// Adds another camera's.
+    /// Adds the times of another camera.
     pub fn merge(&mut self, other: &Times) {
         if self.histogram.add(&other.histogram).is_ok() {
             self.sum = self.sum.saturating_add(other.sum);
         }
     }
 
-    /// Those that came after `earlier`, a copy of this from before.
+    /// The times that were added since `earlier`, an older copy.
     pub fn since(&self, earlier: &Times) -> Times {
         let mut since = self.clone();
         match since.histogram.subtract(&earlier.histogram) {
             Ok(()) => since.sum = self.sum.saturating_sub(earlier.sum),
-            // The counters began again in between.
+            // The counters restarted in between.
             Err(_) => since.clone_from(self),
         }
         since
     }
 
-    /// How many there are.
+    /// The number of times.
     pub fn count(&self) -> u64 {
         self.histogram.len()
     }
 
-    /// All of them together.
+    /// The sum of all times.
     pub fn sum(&self) -> Duration {
         self.sum
     }
 
-    /// How many were no longer than `limit`, which is rounded up by at most 1 %.
+    /// The number of times up to `limit`, which is rounded up by at most 1 %.
     pub fn up_to(&self, limit: Duration) -> u64 {
         let micros = u64::try_from(limit.as_micros()).unwrap_or(u64::MAX);
         self.histogram.count_between(0, micros)
     }
 
-    /// `None` before the first.
+    /// The percentiles; `None` before the first time.
     pub fn report(&self) -> Option<LatencyReport> {
         let ms = |micros: u64| micros as f64 / 1e3;
         let at = |share| ms(self.histogram.value_at_quantile(share));
@@ -135,7 +135,7 @@ impl Times {
     }
 }
 
-/// Milliseconds from when a frame was captured or read to when it was written.
+/// Milliseconds from capture or reading of a frame to writing.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[cfg_attr(feature = "view", derive(ToSchema))]
 pub struct LatencyReport {
@@ -154,27 +154,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_position_in_a_file_is_no_moment_of_a_clock() {
+    fn a_position_in_a_file_is_no_time_of_capture() {
         let second = |seconds: i64| captured(Timestamp(seconds.saturating_mul(1_000_000)));
         assert_eq!(
             second(1_700_000_000),
             UNIX_EPOCH.checked_add(Duration::from_secs(1_700_000_000))
         );
         assert!(second(0).is_none() && second(3600).is_none() && second(i64::MIN).is_none());
-        // hostile, and not the end of the program
+        // A hostile time does not panic.
         let _ = second(i64::MAX);
     }
 
     #[test]
     fn a_time_is_at_most_a_hundredth_too_long() {
-        // Times under 100 µs are exact; the value told is the end of the bucket.
+        // Times under 100 µs are exact; a longer one reads as the end of its bucket.
         for micros in (1..100_000).step_by(7).chain((17..34).map(|bit| 3 << bit)) {
             let mut times = Times::default();
             times.add(Duration::from_micros(micros));
-            let told = times.histogram.value_at_quantile(0.5);
+            let read = times.histogram.value_at_quantile(0.5);
             assert!(
-                told >= micros && told <= micros + micros / 100 + 1,
-                "{micros} is told as {told}"
+                read >= micros && read <= micros + micros / 100 + 1,
+                "{micros} reads as {read}"
             );
         }
     }

@@ -1,22 +1,23 @@
-//! What happens to one frame, whoever brings it.
+//! Processes frames, for every command and binding alike.
 //!
 //! # Layout
 //!
-//! * [`settings`]: what is asked of each frame: fields, defaults, one check, one hash.
+//! * [`settings`]: how a frame is to be processed: fields, defaults, one check, one hash.
 //! * [`camera_settings`]: settings of single cameras.
-//! * [`models`]: the networks of a process; [`fine`]: the one of the fine matte; [`background`]: what stands behind each frame.
+//! * [`models`]: the networks of a process; [`fine`]: the network of the fine matte.
+//! * [`background`]: the background of each frame.
 //! * [`processor`]: processes a frame: decode, segment, refine, compose, encode.
-//! * [`queues`]: the frames of each camera that wait, and whose turn it is.
-//! * [`events`]: what can happen to a frame: each counts, logs and traces itself.
-//! * [`metrics`]: counters, and how Prometheus reads them; [`watch`]: how far cameras have come.
-//! * [`stages`]: what each step costs; [`latency`]: how long frames take.
-//! * [`cameras`]: what can be seen and changed of cameras while they run.
-//! * [`status`]: how a source is doing.
-//! * [`troubles`]: what keeps a process from its work at the moment.
+//! * [`queues`]: the waiting frames of each camera, and the order of cameras.
+//! * [`events`]: one struct for each thing that happens to a frame; it counts, logs and traces it.
+//! * [`metrics`]: counters for Prometheus; [`watch`]: the progress of cameras.
+//! * [`stages`]: CPU time by stage; [`latency`]: the latency of frames.
+//! * [`cameras`]: cameras as viewers see and change them.
+//! * [`status`]: the condition of a source.
+//! * [`troubles`]: the reasons why a process cannot work now.
 //! * [`trace`]: the way of each frame as OpenTelemetry spans.
-//! * [`address`]: addresses, and what may be shown of them.
-//! * [`stop`]: how everything is asked to stop.
-//! * [`error`]: why nothing can begin; [`table`]: how sums are printed.
+//! * [`address`]: shows addresses without their secrets.
+//! * [`stop`]: asks all threads to stop.
+//! * [`error`]: errors at the start; [`files`]: reads files up to a limit; [`table`]: plain tables.
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 pub mod address;

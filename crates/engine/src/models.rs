@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// Which network finds the person.
+/// The choice of the network that finds the person.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub enum ModelChoice {
     /// The built-in 256x256 network.
@@ -25,15 +25,14 @@ pub enum ModelChoice {
     Onnx {
         /// The file.
         path: PathBuf,
-        /// How it sees colours, where that is not known of the file.
+        /// The range of its colours, if the settings name it.
         range: Option<ColourRange>,
     },
 }
 
 impl ModelChoice {
-    /// The network of this name: `general`, `landscape` or the path of a file. Behind the path of a
-    /// .onnx file may stand how it sees colours: `net.onnx:imagenet`. Without a name it is the
-    /// general one.
+    /// The network of this name: `general` (the default), `landscape` or the path of a file. The
+    /// range of colours can follow the path of a .onnx file: `net.onnx:imagenet`.
     pub fn named(name: Option<&str>) -> Self {
         match name {
             None | Some("" | "general") => ModelChoice::General,
@@ -51,7 +50,7 @@ impl ModelChoice {
         }
     }
 
-    /// The file, if it is not built in.
+    /// The file; `None` for a built-in network.
     pub fn file(&self) -> Option<&Path> {
         match self {
             ModelChoice::General | ModelChoice::Landscape | ModelChoice::Fine => None,
@@ -62,7 +61,7 @@ impl ModelChoice {
     /// Reads the network.
     ///
     /// # Errors
-    /// The file cannot be read, or is no network that can be run here.
+    /// The file cannot be read, or is no network that mattebox can run.
     pub fn load(&self) -> Result<LoadedModel, StartError> {
         let model = match self {
             ModelChoice::General => Model::general().map_err(refused("built in"))?,
@@ -86,7 +85,7 @@ impl ModelChoice {
     }
 }
 
-/// Takes the range of colours off a path.
+/// Splits the range of colours from a path.
 fn with_range(text: &str) -> (&str, Option<ColourRange>) {
     if let Some((path, range)) = text.rsplit_once(':')
         && is_onnx(Path::new(path))
@@ -114,12 +113,12 @@ fn refused<E: Display>(path: impl Into<String>) -> impl FnOnce(E) -> StartError 
     }
 }
 
-/// A network that is ready to run, whatever runs it.
+/// A network that is ready to run.
 #[derive(Debug, Clone)]
 pub enum LoadedModel {
-    /// One that mattebox runs by itself.
+    /// Runs in mattebox's own code.
     BuiltFor(Arc<Model>),
-    /// One that ONNX Runtime runs.
+    /// Runs in ONNX Runtime.
     Onnx(Arc<OnnxModel>),
 }
 
@@ -145,7 +144,7 @@ impl LoadedModel {
         }
     }
 
-    /// Tells the networks of a process apart.
+    /// Identifies the network in this process.
     pub(crate) fn address(&self) -> usize {
         match self {
             LoadedModel::BuiltFor(model) => Arc::as_ptr(model).addr(),
@@ -173,7 +172,7 @@ impl ModelRegistry {
     /// The networks that frames with these settings need.
     ///
     /// # Errors
-    /// One of them cannot be read, or not run here.
+    /// One of them cannot be read, or mattebox cannot run it.
     pub fn networks(&self, settings: &FrameSettings) -> Result<Networks, StartError> {
         let is_fine = settings.matte.is_fine();
         Ok(Networks {
@@ -182,7 +181,7 @@ impl ModelRegistry {
         })
     }
 
-    /// The network of a choice. A file is read once: later changes of it are not seen.
+    /// The network of a choice. A file is read once: later changes have no effect.
     pub fn get(&self, choice: &ModelChoice) -> Result<LoadedModel, StartError> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, model)) = loaded.iter().find(|(known, _)| known == choice) {
@@ -215,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_says_which_file_and_how_it_sees_colours() {
+    fn a_name_gives_the_file_and_its_range_of_colours() {
         let onnx = |path: &str, range| ModelChoice::Onnx {
             path: path.into(),
             range,

@@ -1,4 +1,4 @@
-//! What is counted while frames flow: per stage what they cost.
+//! CPU time by stage of a frame, and of the process.
 use crate::trace::Span;
 use rustix::time::{ClockId, clock_gettime};
 use std::{
@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-/// A step on a frame's way inside this process.
+/// A step of a frame in this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// Reading a picture: decoding it, or taking it from the decoder's pipe.
@@ -15,9 +15,9 @@ pub enum Stage {
     Segment,
     /// From the coarse matte to the full one.
     Refine,
-    /// Person over background; of a frame that becomes a PNG file only what comes before its rows.
+    /// Person over background. A PNG file composes its rows while it encodes.
     Compose,
-    /// Picture to bytes; of a PNG file also composing its rows.
+    /// Picture to bytes; for a PNG file also composing its rows.
     Encode,
     /// Bytes to the disk or to the encoder's pipe.
     Write,
@@ -63,7 +63,7 @@ impl StageClock {
         result
     }
 
-    /// The same, as a step of a frame's trace.
+    /// Runs `work` as [`StageClock::time`], and as a step of a frame's trace.
     pub fn trace<T>(&self, span: &Span, stage: Stage, work: impl FnOnce() -> T) -> T {
         self.time(stage, || span.time(stage.name(), work))
     }
@@ -92,12 +92,12 @@ fn clock(id: ClockId) -> Duration {
     )
 }
 
-/// CPU time of child processes that have ended: FFmpeg's decoding and encoding. In hundredths of a
-/// second; zero where there is no /proc.
+/// CPU time of child processes that have ended, such as FFmpeg, with a resolution of 10 ms. Zero
+/// without /proc.
 pub fn children_cpu() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name of the program stands in parentheses and may hold spaces. Behind it come the fields
-    // from the third on; children's user and system time are the 16th and 17th (proc(5)).
+    // The second field is the program's name in parentheses, which may hold spaces. The 16th and
+    // 17th are the user and system time of children (proc(5)).
     let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
     let ticks: u64 = fields
         .split_ascii_whitespace()
@@ -109,7 +109,7 @@ pub fn children_cpu() -> Duration {
     Duration::from_secs_f64(ticks as f64 / per_second as f64)
 }
 
-/// The largest resident set of this process so far; zero where there is no /proc.
+/// The largest resident set of this process so far. Zero without /proc.
 pub fn peak_rss_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -123,7 +123,7 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    fn what_children_cost_is_known_when_they_have_ended() {
+    fn the_cpu_time_of_children_counts_when_they_have_ended() {
         let before = children_cpu();
         let script = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done";
         assert!(

@@ -1,38 +1,38 @@
-//! How a source is doing, for viewers while it is read.
+//! The condition of a source while it is read.
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::SystemTime,
 };
 
-/// What a source is doing.
+/// The condition of a source.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Condition {
-    /// Its first picture has not come yet.
+    /// Waits for its first picture.
     #[default]
     Connecting,
-    /// Its first picture has not come, and it is tried again.
+    /// Has given no picture yet, and is tried again.
     Unreached {
-        /// What the last try gave.
+        /// The error of the last try.
         why: String,
     },
-    /// It gives pictures.
+    /// Gives pictures.
     Open,
-    /// It was there, went away, and is being connected again.
+    /// Gave pictures, was lost, and is being connected again.
     Lost {
-        /// What FFmpeg or the other side said.
+        /// The error of FFmpeg or of the other side.
         why: String,
     },
-    /// It failed for good.
+    /// Failed for good.
     Failed {
-        /// What happened and what to do.
+        /// The error, with advice.
         why: String,
     },
-    /// It has no more pictures.
+    /// Has no more pictures.
     Ended,
 }
 
 impl Condition {
-    /// Why it gives no pictures for the time being, while it is tried again.
+    /// Why it gives no pictures now, if it is being tried again.
     pub fn away(&self) -> Option<&str> {
         match self {
             Condition::Unreached { why } | Condition::Lost { why } => Some(why),
@@ -44,13 +44,13 @@ impl Condition {
 /// A condition and when it began.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimedCondition {
-    /// What the source is doing.
+    /// The condition.
     pub condition: Condition,
-    /// Since when.
+    /// The time when it began.
     pub since: SystemTime,
 }
 
-/// A source's condition, shared by all clones: the source writes it, others read it.
+/// A source's condition, shared by all clones. The source writes it; others read it.
 #[derive(Debug, Clone)]
 pub struct Status(Arc<Mutex<TimedCondition>>);
 
@@ -63,7 +63,7 @@ impl Default for Status {
     }
 }
 
-/// Two are the same if they are of one source.
+/// Two are equal if they belong to one source.
 impl PartialEq for Status {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -71,12 +71,13 @@ impl PartialEq for Status {
 }
 
 impl Status {
-    /// What it is now.
+    /// The condition now.
     pub fn get(&self) -> TimedCondition {
         self.lock().clone()
     }
 
-    /// Notes a condition. One that was there already keeps its beginning, and so does the first failure: what follows from it says less.
+    /// Sets the condition. An unchanged condition keeps its time. A failure is final: the errors
+    /// that follow from it say less.
     pub fn set(&self, condition: Condition) {
         let mut now = self.lock();
         let is_final = matches!(now.condition, Condition::Failed { .. });
@@ -98,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_condition_again_keeps_its_beginning_and_a_failure_stays() {
+    fn an_unchanged_condition_keeps_its_time_and_a_failure_is_final() {
         let status = Status::default();
         status.set(Condition::Open);
         let first = status.get();

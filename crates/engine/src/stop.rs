@@ -1,11 +1,11 @@
-//! One flag that asks everything to stop, and wakes what sleeps.
+//! A flag that asks all threads to stop, and wakes those that sleep.
 use std::{
     fmt,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-/// A request to stop, shared by all its clones. Once made it stays made.
+/// A request to stop, shared by all clones. It cannot be withdrawn.
 ///
 /// ```
 /// use mattebox_engine::stop::Stop;
@@ -28,7 +28,7 @@ struct StopShared {
 #[derive(Default)]
 struct StopState {
     stopped: bool,
-    /// Called once when it is stopped.
+    /// Called once, at the request to stop.
     callbacks: Vec<Box<dyn FnOnce() + Send>>,
 }
 
@@ -39,7 +39,7 @@ impl fmt::Debug for StopShared {
 }
 
 impl Stop {
-    /// A request that nobody has made yet.
+    /// A flag that is not set.
     pub fn new() -> Self {
         Self::default()
     }
@@ -62,8 +62,8 @@ impl Stop {
         callbacks.into_iter().for_each(|callback| callback());
     }
 
-    /// Calls `callback` when stopping is asked for: at once if it was. It runs on the thread that
-    /// asks, so it must not take long.
+    /// Calls `callback` at the request to stop, or now if there was one. It runs on the thread that
+    /// calls [`Stop::stop`], so it must be quick.
     pub fn on_stop(&self, callback: impl FnOnce() + Send + 'static) {
         let mut state = self.lock();
         if state.stopped {
@@ -74,14 +74,14 @@ impl Stop {
         }
     }
 
-    /// Whether stopping was asked for.
+    /// Whether there was a request to stop.
     pub fn is_stopped(&self) -> bool {
         self.lock().stopped
     }
 
-    /// Sleeps for `duration`, or until stopping is asked for. True if it was asked for.
+    /// Sleeps for `duration`, or until the request to stop. True if there was one.
     pub fn wait(&self, duration: Duration) -> bool {
-        // A deadline past the clock's end is the same as none: a year is longer than any of our sleeps.
+        // At most a year, which is longer than any sleep here: `Instant` must not overflow.
         let deadline = Instant::now() + duration.min(Duration::from_secs(365 * 24 * 3600));
         let mut state = self.lock();
         while !state.stopped {
@@ -106,12 +106,12 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
     #[test]
-    fn a_wait_that_nobody_stops_runs_out() {
+    fn a_wait_without_a_stop_ends_after_its_duration() {
         assert!(!Stop::new().wait(Duration::from_millis(5)));
     }
 
     #[test]
-    fn a_callback_is_called_once_even_if_it_comes_late() {
+    fn a_callback_is_called_once_also_after_the_stop() {
         let stop = Stop::new();
         let calls = Arc::new(AtomicUsize::new(0));
         let count = || {
@@ -138,7 +138,7 @@ mod tests {
         assert!(sleeper.join().unwrap());
         assert!(
             stop.wait(Duration::from_secs(3600)),
-            "a stop that was made stays made"
+            "a stop cannot be withdrawn"
         );
     }
 }

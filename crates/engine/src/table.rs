@@ -1,7 +1,7 @@
-//! Tables as the sums at the end are printed: no lines, numbers to the right.
+//! Plain tables for summaries: no lines, numbers aligned to the right.
 use comfy_table::{CellAlignment, Table, presets};
 
-/// A table whose columns but the first are aligned to the right.
+/// A table whose columns, except the first, are aligned to the right.
 pub fn plain(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);

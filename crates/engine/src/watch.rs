@@ -1,4 +1,4 @@
-//! How far cameras have come while they run.
+//! The progress of cameras while they run.
 use crate::metrics::FrameCounters;
 use mattebox_core::frame::CameraId;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ impl<S> Clone for Watch<S> {
 pub struct Progress {
     /// Frames written or skipped.
     pub done: u64,
-    /// Frames that are expected, 0 when unknown.
+    /// Frames that are expected; 0: unknown.
     pub expected: u64,
     /// Frames dropped.
     pub dropped: u64,
@@ -32,7 +32,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// The progress of frames of which so many are expected; 0: unknown.
+    /// The progress of a camera that expects `expected` frames; 0: unknown.
     pub fn of(frames: &FrameCounters, expected: u64) -> Self {
         let counts = frames.counts();
         Progress {
@@ -44,7 +44,7 @@ impl Progress {
     }
 }
 
-/// Counters that show how far a camera has come.
+/// Counters that give the progress of a camera.
 pub trait ProgressSource {
     /// The counts now.
     fn progress(&self) -> Progress;

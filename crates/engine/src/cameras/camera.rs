@@ -3,7 +3,7 @@ use super::{
     faults::{Fault, Faults},
     preview::{Offer, Previews, View},
     preview_queue::PreviewQueue,
-    quality::{Judge, Quality},
+    quality::{Quality, QualityMeter},
     trend::Trend,
 };
 use crate::metrics::FrameCounters;
@@ -23,25 +23,25 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// Without a new frame for so long a camera is stalled, whatever its source says.
+/// Without a new frame for this long a camera is stalled, even if its source is open.
 const STALLED: Duration = Duration::from_secs(2);
-/// A slow camera is stalled after so many of its own intervals.
+/// A slow camera is stalled after this many of its usual intervals.
 const STALLED_INTERVALS: f64 = 3.0;
 
-/// How a camera is doing.
+/// The state of a camera.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Liveness {
-    /// Its first frame has not come yet.
+    /// Waits for its first frame.
     Connecting,
     /// Frames come.
     Live,
-    /// No frame comes, and nobody says why.
+    /// No frames come, for no known reason.
     Stalled,
-    /// Its source was lost and is being connected again.
+    /// The source was lost and is being connected again.
     Reconnecting,
-    /// It has failed for good.
+    /// Failed for good.
     Failed,
-    /// It has no more frames.
+    /// Has no more frames.
     Ended,
 }
 
@@ -69,59 +69,59 @@ impl Liveness {
     }
 }
 
-/// A state, since when, and why.
+/// The state of a camera with its begin and its reason.
 #[derive(Debug, Clone)]
 pub struct Standing {
-    /// How it is doing.
+    /// The state.
     pub state: Liveness,
-    /// Since when.
+    /// The time when it began.
     pub since: SystemTime,
-    /// Why, where somebody knows.
+    /// The reason, if known.
     pub why: Option<String>,
 }
 
 /// The frame that came last.
 #[derive(Debug, Clone, Copy)]
 pub struct Latest {
-    /// When it was made, by the clock on the wall.
+    /// When it was made, by the system's clock.
     pub time: SystemTime,
-    /// The same by the clock that is never set.
+    /// The same by the monotonic clock.
     at: Instant,
     /// Width and height.
     pub size: (u32, u32),
-    /// When frames began to come again, if they had not for a while.
+    /// When frames began to come again after the last pause.
     resumed: Option<SystemTime>,
 }
 
-/// Something came that could not be a frame.
+/// Records or pictures that cannot be frames.
 #[derive(Debug, Clone)]
-struct Rejected {
-    /// Since when only such came.
+struct RejectedInput {
+    /// The first one after the last frame.
     since: SystemTime,
     last: Instant,
     why: String,
 }
 
-/// What one camera's output can hold.
+/// The kinds of background that a camera's output can hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Holds {
     /// Pictures without a background.
     pub transparent: bool,
-    /// Pictures with one. A video that was begun without one has to go on like that.
+    /// Pictures with a background. A video that began without one cannot change.
     pub opaque: bool,
 }
 
-/// What a camera is shown as.
+/// A new camera for the registry.
 pub struct Introduction {
     /// Its source as it was written, with passwords masked.
     pub source: String,
-    /// What its output can hold.
+    /// The backgrounds that its output can hold.
     pub holds: Holds,
-    /// Only its background can be changed: what is remembered of it from frame to frame belongs to the rest of its settings.
+    /// Only its background can be changed: the state of its matte belongs to its other settings.
     pub only_background: bool,
-    /// What is asked of its frames.
+    /// The settings of its frames.
     pub settings: FrameSettings,
-    /// Their counters.
+    /// The counters of its frames.
     pub frames: Arc<FrameCounters>,
 }
 
@@ -131,9 +131,9 @@ pub struct Camera {
     pub id: CameraId,
     /// Its source as it was written, with passwords masked.
     pub source: String,
-    /// What its source says.
+    /// The condition of its source.
     pub status: Status,
-    /// What its output can hold.
+    /// The backgrounds that its output can hold.
     pub holds: Holds,
     /// Only its background can be changed.
     pub only_background: bool,
@@ -141,16 +141,16 @@ pub struct Camera {
     pub previews: Arc<Previews>,
     frames: Arc<FrameCounters>,
     pub(super) introduced: Instant,
-    /// What it was started with, or what the settings file says by now.
+    /// The settings at its start, or those of the settings file since it changed.
     start: Mutex<FrameSettings>,
     settings: Mutex<Arc<FrameSettings>>,
     upload: Mutex<Option<Arc<BackgroundPicture>>>,
     latest: Mutex<Option<Latest>>,
     trend: Mutex<Trend>,
-    judge: Mutex<Judge>,
+    quality: Mutex<QualityMeter>,
     faults: Faults,
-    /// The last record or picture that could not be a frame.
-    rejected: Mutex<Option<Rejected>>,
+    /// The records or pictures since the last frame that cannot be frames.
+    rejected: Mutex<Option<RejectedInput>>,
     previews_queue: PreviewQueue<Camera>,
     /// An offer waits for the encoding thread.
     pub(super) pending: AtomicBool,
@@ -191,7 +191,7 @@ impl Camera {
             upload: Mutex::default(),
             latest: Mutex::default(),
             trend: Mutex::default(),
-            judge: Mutex::default(),
+            quality: Mutex::default(),
             faults: Faults::default(),
             rejected: Mutex::default(),
             previews_queue,
@@ -199,18 +199,17 @@ impl Camera {
         }
     }
 
-    /// What is asked of its frames. A change shows by the pointer.
+    /// The settings of its frames. After a change it is another pointer.
     pub fn settings(&self) -> Arc<FrameSettings> {
         lock(&self.settings).clone()
     }
 
-    /// Changes what is asked of its frames, from the next on.
+    /// Changes the settings of its frames, from the next frame on.
     pub fn set_settings(&self, settings: FrameSettings) {
         *lock(&self.settings) = Arc::new(settings);
     }
 
-    /// Puts `kept` in the place of settings that cannot be used, unless they were changed again
-    /// since.
+    /// Replaces unusable `settings` by `kept`, unless they were changed again since.
     pub fn take_back(&self, settings: &Arc<FrameSettings>, kept: Arc<FrameSettings>) {
         let mut now = lock(&self.settings);
         if Arc::ptr_eq(&now, settings) {
@@ -218,12 +217,12 @@ impl Camera {
         }
     }
 
-    /// What it was started with.
+    /// The settings at its start.
     pub fn start(&self) -> FrameSettings {
         lock(&self.start).clone()
     }
 
-    /// Changes what it was started with, because the settings file did.
+    /// Changes the settings and those of its start, because the settings file changed.
     pub fn restart_with(&self, settings: FrameSettings) {
         *lock(&self.start) = settings.clone();
         self.set_settings(settings);
@@ -244,15 +243,15 @@ impl Camera {
         });
     }
 
-    /// Whether a frame has to be processed for those who look: while they do, and once a second
-    /// otherwise, so that the page and the numbers have something to begin with.
+    /// Whether a frame has to be processed for viewers: while a viewer waits, and else once a second,
+    /// so that the page begins with a picture.
     pub fn wants_frame(&self) -> bool {
         self.previews_queue.is_watched() && self.previews.wants()
     }
 
-    /// Shows a frame to those who look. Its picture is composed only where somebody does.
+    /// Shows a frame to the viewers. Its picture is composed only if a viewer waits.
     ///
-    /// `captured` is when it was captured, by this machine's clock, where that is known.
+    /// `captured` is the time of capture by this machine's clock, if known.
     pub fn show(
         self: &Arc<Self>,
         number: u64,
@@ -263,13 +262,13 @@ impl Camera {
             return;
         }
         self.note_frame(matted.picture().dimensions());
-        // A still frame is as good as the one before, and may need no matte.
+        // A still frame has the quality of the one before, and may need no matte.
         if matted.is_still() {
-            lock(&self.judge).repeat(number);
+            lock(&self.quality).repeat(number);
         } else {
             let (raw, alpha) = matted.matte();
             let sketch = Sketch::of(raw, alpha);
-            lock(&self.judge).add(number, sketch);
+            lock(&self.quality).add(number, sketch);
         }
         if self.previews.takes(number) {
             let wants_cut_out = self.previews.is_wanted(View::Overlay);
@@ -315,7 +314,7 @@ impl Camera {
         }
     }
 
-    /// Notes that a frame of this size has come, whether or not anyone sees it.
+    /// Notes that a frame of this size has come, with or without viewers.
     pub fn note_frame(&self, size: (u32, u32)) {
         let time = SystemTime::now();
         let resumed = match self.latest() {
@@ -331,33 +330,32 @@ impl Camera {
         });
     }
 
-    /// Notes that what came could not be a frame. If nothing else comes, that is why the camera
-    /// shows none.
+    /// Notes a record or picture that cannot be a frame. While no frame comes, it is the reason.
     pub fn note_rejected(&self, why: &str) {
         self.note(why);
         let time = SystemTime::now();
         let mut rejected = lock(&self.rejected);
         let since = rejected.as_ref().map_or(time, |rejected| rejected.since);
-        *rejected = Some(Rejected {
+        *rejected = Some(RejectedInput {
             since,
             last: Instant::now(),
             why: why.to_owned(),
         });
     }
 
-    /// Why no frame comes, if something comes that cannot be one.
-    fn why_rejected(&self, latest: Option<Latest>) -> Option<Rejected> {
+    /// The rejection that came after the last frame, if there is one.
+    fn why_rejected(&self, latest: Option<Latest>) -> Option<RejectedInput> {
         let rejected = lock(&self.rejected).clone()?;
         let is_newer = latest.is_none_or(|latest| latest.at < rejected.last);
         is_newer.then_some(rejected)
     }
 
-    /// Notes that something went wrong. The same again changes nothing.
+    /// Notes an error. A repetition of the last one changes nothing.
     pub fn note(&self, message: &str) {
         self.faults.note(message);
     }
 
-    /// For how long nothing of it came, at most since it was introduced.
+    /// The time since its last frame or rejection, or since it was introduced.
     pub fn quiet_for(&self) -> Duration {
         let latest = self.latest().map(|latest| latest.at);
         let rejected = lock(&self.rejected).as_ref().map(|rejected| rejected.last);
@@ -375,17 +373,17 @@ impl Camera {
         *lock(&self.latest)
     }
 
-    /// How good its mattes seem.
+    /// An estimate of how good its mattes are.
     pub fn quality(&self) -> Option<Quality> {
-        lock(&self.judge).quality()
+        lock(&self.quality).quality()
     }
 
-    /// How it did over the last minutes.
+    /// Its last minutes.
     pub fn trend(&self) -> MutexGuard<'_, Trend> {
         lock(&self.trend)
     }
 
-    /// How it is doing.
+    /// Its state now.
     pub fn standing(&self) -> Standing {
         let TimedCondition { condition, since } = self.status.get();
         let stands = |state, why| Standing { state, since, why };
@@ -424,7 +422,7 @@ impl Camera {
         }
     }
 
-    /// How long it may be without a frame before it is stalled.
+    /// The time without a frame after which it is stalled.
     fn stalled_after(&self) -> Duration {
         match self.trend().usual_fps() {
             fps if fps > 0.0 => STALLED.max(Duration::from_secs_f64(
@@ -434,12 +432,12 @@ impl Camera {
         }
     }
 
-    /// Takes the numbers of a second that ends at unix time `at`.
+    /// Samples the counts of the second that ends at unix time `at`.
     pub(super) fn sample(&self, at: f64) {
         let quality = self.quality();
         let (counts, times) = (self.frames.counts(), self.frames.times());
         self.trend().add(at, counts, times, quality);
-        // What a source says when it is lost is an error that a person may want to read later.
+        // Keeps the reason, because a person may want to read it after the source is back.
         let condition = self.status.get().condition;
         if let Condition::Unreached { why } | Condition::Lost { why } | Condition::Failed { why } =
             condition
@@ -450,7 +448,7 @@ impl Camera {
 }
 
 impl Latest {
-    /// How long ago it was.
+    /// Its age.
     pub fn age(&self) -> Duration {
         self.at.elapsed()
     }

@@ -1,4 +1,4 @@
-//! A cut-out person over a checkerboard, as picture editors show what is transparent.
+//! A cut-out person over a checkerboard, as picture editors show transparency.
 use image::{GrayImage, RgbImage, RgbaImage};
 
 /// The side of a square in pixels.
@@ -6,7 +6,7 @@ const SIDE: u32 = 12;
 /// The two greys.
 const GREYS: [u8; 2] = [204, 153];
 
-/// A frame with a checkerboard in place of what its matte leaves out.
+/// A frame with a checkerboard in place of its background.
 pub(super) fn behind(picture: &RgbImage, alpha: &GrayImage) -> RgbImage {
     over(
         picture.width(),
@@ -46,7 +46,7 @@ mod tests {
     use image::{Luma, Rgb, Rgba};
 
     #[test]
-    fn what_is_left_out_leaves_nothing_and_what_is_kept_stays() {
+    fn the_background_is_replaced_and_the_person_kept() {
         let picture = RgbImage::from_pixel(30, 2, Rgb([9, 200, 77]));
         let mut alpha = GrayImage::new(30, 2);
         alpha.put_pixel(3, 0, Luma([255]));

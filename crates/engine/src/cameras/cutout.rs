@@ -1,15 +1,15 @@
-//! A cut-out person in a picture that cannot be transparent: the colours above, the matte below.
+//! A cut-out person in a picture without transparency: the colours above, the matte below.
 //!
-//! The colours are multiplied with alpha, so what is no person is black: the room is not in it.
-//! Over a background B the person is `colour + (1 - alpha) B`. The matte begins at a multiple of
-//! [`BLOCK`] rows, so that no block of a JPEG file has rows of both; the rows between repeat the
-//! last colours. A picture of H rows is H rounded up to the block, plus H rows high.
+//! The colours are multiplied with alpha, so the room is black. Over a background B the person is
+//! `colour + (1 - alpha) B`. The matte begins at a multiple of [`BLOCK`] rows, so that no block of
+//! a JPEG file has rows of both; the rows between repeat the last colours. A picture of H rows
+//! becomes H rounded up to the block, plus H rows high.
 use image::{RgbImage, RgbaImage};
 
-/// The height of the blocks that a JPEG file with halved colours consists of.
+/// The height of a block of a JPEG file with halved colours.
 const BLOCK: u32 = 16;
 
-/// Both, one above the other.
+/// The colours above the matte.
 pub(super) fn stacked(picture: &RgbaImage) -> RgbImage {
     let (width, height) = picture.dimensions();
     let matte_from = height.next_multiple_of(BLOCK);

@@ -1,28 +1,28 @@
-//! The last things that went wrong, for viewers.
+//! The last errors, for viewers.
 use std::{
     collections::VecDeque,
     sync::{Mutex, MutexGuard, PoisonError},
     time::SystemTime,
 };
 
-/// How many are kept.
+/// Errors that are kept.
 const KEPT: usize = 20;
 
-/// Something that went wrong.
+/// An error.
 #[derive(Debug, Clone)]
 pub struct Fault {
-    /// When.
+    /// The time.
     pub time: SystemTime,
-    /// What.
+    /// The sentence.
     pub message: String,
 }
 
-/// The last things that went wrong, newest first.
+/// The last errors, newest first.
 #[derive(Debug, Default)]
 pub struct Faults(Mutex<VecDeque<Fault>>);
 
 impl Faults {
-    /// Notes that something went wrong. The same again changes nothing.
+    /// Notes an error. A repetition of the last one changes nothing.
     pub fn note(&self, message: &str) {
         let mut faults = self.lock();
         if faults.front().is_some_and(|last| last.message == message) {
@@ -35,7 +35,7 @@ impl Faults {
         faults.truncate(KEPT);
     }
 
-    /// All that are kept, newest first.
+    /// The errors that are kept, newest first.
     pub fn newest_first(&self) -> Vec<Fault> {
         self.lock().iter().cloned().collect()
     }
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_are_kept_and_the_same_again_is_one() {
+    fn the_last_errors_are_kept_and_a_repetition_counts_once() {
         let faults = Faults::default();
         for n in 0..=KEPT {
             faults.note(&n.to_string());

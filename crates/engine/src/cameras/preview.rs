@@ -1,7 +1,8 @@
-//! One camera's newest pictures, encoded once for all who look.
+//! One camera's newest pictures, encoded once for all viewers.
 //!
-//! A thread of the pipeline offers each frame; it only copies, and only what somebody looks at. The thread of [`super::registry`] encodes what
-//! was offered last. Viewers get the newest picture whenever they are ready for one: a slow one misses frames, and costs nobody anything.
+//! A thread of the pipeline offers each frame. It only copies, and only the views that have viewers.
+//! The thread of [`super::registry`] encodes the last offer. A viewer gets the newest picture
+//! whenever it is ready for one: a slow viewer misses frames and does not slow down others.
 use super::{checkerboard, cutout};
 use bytes::Bytes;
 use image::{GrayImage, RgbImage};
@@ -20,15 +21,17 @@ use tokio::sync::watch;
 
 /// The width of small pictures in pixels, at most.
 pub const TILE_WIDTH: u32 = 480;
-/// Of what viewers are sent. Fine enough to judge an edge.
+/// Quality of the JPEG files for viewers: fine enough to judge an edge.
 const JPEG_QUALITY: u8 = 85;
-/// A camera that nobody looks at keeps a picture that is at most so old, so that a page begins with one.
+/// Without viewers a camera keeps a picture that is at most this old, so that a page begins with
+/// one.
 const KEEP: Duration = Duration::from_secs(1);
 
-/// Threads finish frames out of their order by no more than this; a number further back is a source that begins again.
+/// Threads finish frames out of order by no more than this. A number further back means that the
+/// source began again.
 const REORDERED: u64 = 64;
 
-/// What can be looked at.
+/// A view of a camera.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum View {
     /// The frame with its new background.
@@ -41,8 +44,7 @@ pub enum View {
     Checkerboard,
     /// The frame as it came, with the room.
     Raw,
-    /// The people cut out: their colours times alpha over black, and below them the matte. What is
-    /// no person is black in it.
+    /// The people cut out: their colours times alpha over black, and the matte below them.
     Overlay,
 }
 
@@ -70,12 +72,12 @@ impl View {
     }
 }
 
-/// A picture as it is sent.
+/// A picture for viewers.
 #[derive(Debug, Clone)]
 pub struct Preview {
     /// The frame's number.
     pub number: u64,
-    /// When the frame was captured, where that is known.
+    /// When the frame was captured, if known.
     pub captured: Option<SystemTime>,
     /// A JPEG file.
     pub jpeg: Bytes,
@@ -83,26 +85,26 @@ pub struct Preview {
     at: Instant,
 }
 
-/// What a thread of the pipeline offers of a frame.
+/// A frame as a thread of the pipeline offers it.
 #[derive(Debug, Clone, Copy)]
 pub struct Offer<'a> {
     /// The frame's number.
     pub number: u64,
-    /// When it was captured, where that is known.
+    /// When it was captured, if known.
     pub captured: Option<SystemTime>,
-    /// As it came, where it is known.
+    /// The picture as it came, if known.
     pub raw: Option<&'a RgbImage>,
-    /// Its matte, where it is known.
+    /// Its matte, if known.
     pub alpha: Option<&'a GrayImage>,
-    /// With its new background.
+    /// The picture with its new background.
     pub composed: &'a Composed,
-    /// Without any, if somebody looks at that.
+    /// The picture without a background, if that view has a viewer.
     pub cut_out: Option<&'a Composed>,
 }
 
-/// A copy of what is wanted of an offer.
+/// A copy of the wanted parts of an offer.
 #[derive(Debug, Default)]
-struct Copied {
+struct CopiedFrame {
     number: u64,
     captured: Option<SystemTime>,
     composed: Option<Composed>,
@@ -114,15 +116,15 @@ struct Copied {
 /// One camera's newest pictures.
 #[derive(Debug)]
 pub struct Previews {
-    /// Somebody waits for a picture. Whoever does gets the next that is encoded, so that it is not wanted any more then; a viewer that is busy, or has
-    /// seen enough for the moment, wants nothing.
+    /// Views for which a viewer waits. The next picture of the view goes to all waiting viewers and
+    /// clears the flag. A viewer that is busy or limits its rate does not wait.
     wanted: [AtomicBool; View::ALL.len()],
     newest: [watch::Sender<Option<Arc<Preview>>>; View::ALL.len()],
-    /// What is not encoded yet.
-    offered: Mutex<Option<Copied>>,
-    /// The number of the newest frame that was copied, and when one was last taken.
+    /// The last offer, until it is encoded.
+    offered: Mutex<Option<CopiedFrame>>,
+    /// The number of the newest frame that was copied, and the time when a frame was last taken.
     last: Mutex<(Option<u64>, Option<Instant>)>,
-    /// What was last encoded, for whoever wants it without loss.
+    /// The last picture before it was encoded, for files without loss.
     still: Mutex<Option<Arc<Composed>>>,
 }
 
@@ -138,7 +140,7 @@ impl Default for Previews {
     }
 }
 
-/// Somebody who looks at one view of one camera. While one waits, frames are copied and encoded.
+/// A viewer of one view of one camera. Frames are copied and encoded while a viewer waits.
 #[derive(Debug)]
 pub struct Viewer {
     previews: Arc<Previews>,
@@ -147,10 +149,10 @@ pub struct Viewer {
 }
 
 impl Viewer {
-    /// A viewer, for whom the picture that is there is the first.
+    /// A viewer whose first picture is the one that is there, if it is recent.
     pub fn new(previews: Arc<Previews>, view: View) -> Self {
         let mut newest = previews.newest[view as usize].subscribe();
-        // What somebody saw long ago is no picture of now: only the two kinds that are kept up to date may begin with what is there.
+        // Only these two views are kept up to date without viewers: others may be old.
         if matches!(view, View::Picture | View::Tile) {
             newest.mark_changed();
         }
@@ -161,7 +163,7 @@ impl Viewer {
         }
     }
 
-    /// A viewer for whom only what comes from now on counts.
+    /// A viewer whose first picture is the next one.
     pub fn newcomer(previews: Arc<Previews>) -> Self {
         let newest = previews.newest[View::Tile as usize].subscribe();
         Viewer {
@@ -171,7 +173,7 @@ impl Viewer {
         }
     }
 
-    /// Waits for a picture that it has not seen. `None`: there will be none.
+    /// Waits for a picture that it has not seen. `None`: there will be no more.
     pub async fn next(&mut self) -> Option<Arc<Preview>> {
         self.previews.wanted[self.view as usize].store(true, Relaxed);
         loop {
@@ -184,12 +186,12 @@ impl Viewer {
 }
 
 impl Previews {
-    /// Whether somebody waits for a view.
+    /// Whether a viewer waits for this view.
     pub(super) fn is_wanted(&self, view: View) -> bool {
         self.wanted[view as usize].load(Relaxed)
     }
 
-    /// Whether anyone looks, or the picture that is kept has grown old.
+    /// Whether a viewer waits, or the picture that is kept is old.
     pub(super) fn wants(&self) -> bool {
         let is_old = || {
             let last = lock(&self.last).1;
@@ -198,8 +200,7 @@ impl Previews {
         View::ALL.into_iter().any(|view| self.is_wanted(view)) || is_old()
     }
 
-    /// Whether frame `number` is to be offered: one that is wanted, and not older than one that
-    /// was.
+    /// Whether frame `number` is to be offered: it is wanted, and not older than the last offer.
     pub(super) fn takes(&self, number: u64) -> bool {
         let is_wanted = self.wants();
         let mut last = lock(&self.last);
@@ -210,11 +211,11 @@ impl Previews {
         true
     }
 
-    /// Takes a copy of what is wanted of a frame. True if there is something to encode.
+    /// Copies the wanted views of a frame. True if there is something to encode.
     pub(super) fn offer(&self, offer: Offer<'_>) -> bool {
         let wants = |view| self.is_wanted(view);
         let checkerboard = wants(View::Checkerboard);
-        let copied = Copied {
+        let copied = CopiedFrame {
             number: offer.number,
             captured: offer.captured,
             composed: Some(offer.composed.clone()),
@@ -244,12 +245,12 @@ impl Previews {
         lock(&self.still).clone()
     }
 
-    /// The newest small or large picture.
+    /// The newest picture of a view.
     pub fn newest(&self, view: View) -> Option<Arc<Preview>> {
         self.newest[view as usize].borrow().clone()
     }
 
-    /// Whether a view that begins with what is there has nothing recent.
+    /// Whether a view that is kept up to date has no recent picture.
     fn is_due(&self, view: View) -> bool {
         let is_kept = matches!(view, View::Picture | View::Tile);
         is_kept
@@ -259,12 +260,12 @@ impl Previews {
                 .is_none_or(|shot| shot.at.elapsed() >= KEEP)
     }
 
-    /// Encodes what was offered last, for those who look.
+    /// Encodes the last offer for the viewers.
     pub(super) fn encode(&self, tools: &mut PreviewTools) {
         let Some(copied) = lock(&self.offered).take() else {
             return;
         };
-        let Copied {
+        let CopiedFrame {
             number,
             captured,
             composed,
@@ -273,7 +274,7 @@ impl Previews {
             raw,
         } = copied;
         let composed = composed.map(Arc::new);
-        // Whoever waits for a picture may look for this one as soon as it is published.
+        // Before the previews: a viewer that gets one may ask for the still picture at once.
         *lock(&self.still) = composed.clone();
         for view in View::ALL {
             if !self.is_wanted(view) && !self.is_due(view) {
@@ -291,7 +292,7 @@ impl Previews {
                     Some(Composed::Rgba(clear)) => tools.rgb(&cutout::stacked(clear)),
                     _ => continue,
                 },
-                // Whoever began to look after the copy was made gets the next.
+                // A viewer that came after the copy gets the next picture.
                 _ => continue,
             };
             match encoded {
@@ -310,7 +311,7 @@ impl Previews {
     }
 }
 
-/// What the encoding thread works with.
+/// Encoders and buffers of the thread that encodes.
 pub(super) struct PreviewTools {
     jpeg: JpegEncoder,
     gray: Encoder,
@@ -328,7 +329,7 @@ impl Default for PreviewTools {
 }
 
 impl PreviewTools {
-    /// JPEG cannot be transparent: what is shows a checkerboard.
+    /// JPEG has no transparency: a checkerboard shows it.
     fn composed(&mut self, picture: &Composed, max_width: u32) -> Result<Bytes, EncodeError> {
         match picture {
             Composed::Rgb(picture) if picture.width() <= max_width => self.rgb(picture),
@@ -366,8 +367,8 @@ impl PreviewTools {
     }
 }
 
-/// Whether a frame comes after one that is newer: threads finish frames out of their order. A
-/// source that begins again counts from 0.
+/// Whether a newer frame came before this one: threads finish frames out of order. A source that
+/// begins again counts from 0.
 fn is_older(number: u64, newest: Option<u64>) -> bool {
     newest.is_some_and(|newest| number < newest && newest - number < REORDERED)
 }
@@ -411,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_looks_and_one_picture_a_second_is_kept() {
+    fn without_viewers_one_picture_a_second_is_kept() {
         let previews = Previews::default();
         assert!(offer(&previews, 0));
         assert!(!offer(&previews, 1), "less than a second later");
@@ -419,13 +420,13 @@ mod tests {
         assert_eq!(middle(&previews, View::Tile).0, TILE_WIDTH);
         assert!(
             previews.newest(View::Raw).is_none() && previews.newest(View::Matte).is_none(),
-            "what nobody looks at is not made"
+            "a view without viewers is not encoded"
         );
         assert_eq!(previews.still().expect("kept").dimensions(), (960, 540));
     }
 
     #[test]
-    fn each_view_is_what_it_says() {
+    fn each_view_shows_its_part_of_the_frame() {
         let previews = Arc::new(Previews::default());
         View::ALL.into_iter().for_each(|view| want(&previews, view));
         assert!(offer(&previews, 0) && offer(&previews, 1));
@@ -439,18 +440,18 @@ mod tests {
         let [r, g, b] = middle(&previews, View::Checkerboard).1;
         assert!(
             r.abs_diff(g) < 8 && g.abs_diff(b) < 8 && r > 100,
-            "nothing of the room: {:?}",
+            "no trace of the room: {:?}",
             [r, g, b]
         );
         assert!(
             near(middle(&previews, View::Overlay), [0, 0, 0]),
-            "nothing of the room"
+            "no trace of the room"
         );
-        assert!(!offer(&previews, 2), "all have what they waited for");
+        assert!(!offer(&previews, 2), "no viewer waits any more");
     }
 
     #[test]
-    fn a_viewer_that_is_busy_wants_nothing_and_gets_the_newest_when_it_is_ready() {
+    fn a_busy_viewer_gets_the_newest_picture_when_it_is_ready() {
         let previews = Arc::new(Previews::default());
         let mut viewer = Viewer::new(previews.clone(), View::Matte);
         assert!(offer(&previews, 0), "the one that is kept");
@@ -472,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_is_shown_although_others_come_while_it_is_composed() {
+    fn a_frame_is_shown_even_if_others_come_while_it_is_composed() {
         let previews = Previews::default();
         let picture = Composed::Rgb(RgbImage::new(8, 4));
         let made = |number| Offer {

@@ -1,15 +1,15 @@
-//! The cameras that have pictures to encode for viewers.
+//! Cameras with pictures to encode for viewers.
 use crossbeam_channel::Sender;
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering::Relaxed},
 };
 
-/// Takes cameras (`C`) with pictures to encode.
+/// Sends cameras (`C`) with pictures to the thread that encodes.
 #[derive(Debug)]
 pub(super) struct PreviewQueue<C> {
     watched: Arc<AtomicBool>,
-    /// A camera is in it at most once, so it holds no more than there are cameras.
+    /// A camera is in it at most once, so its length is limited by the number of cameras.
     to: Sender<Arc<C>>,
 }
 
@@ -30,7 +30,7 @@ impl<C> PreviewQueue<C> {
         }
     }
 
-    /// Notes that there may be viewers from now on. True if that was known.
+    /// Notes that there may be viewers from now on. True if it was noted before.
     pub(super) fn watch(&self) -> bool {
         self.watched.swap(true, Relaxed)
     }
@@ -39,7 +39,7 @@ impl<C> PreviewQueue<C> {
         self.watched.load(Relaxed)
     }
 
-    /// Queues a camera. When the thread that encodes has ended, nothing is encoded any more.
+    /// Queues a camera. Has no effect after the thread that encodes has ended.
     pub(super) fn submit(&self, camera: Arc<C>) {
         let _ = self.to.send(camera);
     }

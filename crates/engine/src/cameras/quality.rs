@@ -1,42 +1,43 @@
-//! How good a camera's mattes seem while it runs, smoothed over the last seconds.
+//! An estimate of how good a camera's mattes are, smoothed over the last seconds.
 use mattebox_core::quality::live::Sketch;
 use std::time::Instant;
 
-/// The weight of a new value: about the last two seconds at ten frames per second.
+/// The weight of a new value: a mean over about two seconds at ten frames per second.
 const WEIGHT: f64 = 0.05;
-/// Less of a picture than this is nobody.
-const NOBODY: f64 = 0.002;
-/// Sketches that wait for their neighbour: threads finish frames out of their order.
+/// Below this share of the picture there is no person.
+const NO_PERSON: f64 = 0.002;
+/// Sketches that wait for the next frame: threads finish frames out of order.
 const WAITING: usize = 8;
 
-/// The numbers.
+/// The estimate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Quality {
     /// The share of the picture that is person, 0 to 1.
     pub coverage: f64,
-    /// How much alpha changes where the picture does not, in percent. `None`: two neighbouring frames were not seen yet.
+    /// How much alpha changes where the picture does not, in percent. `None` before the first two
+    /// neighbouring frames.
     pub flicker: Option<f64>,
-    /// How many pixels the matte takes from background to person. `None`: there is nobody.
+    /// The width of the matte's edge, from background to person, in pixels. `None` without a person.
     pub edge_width: Option<f64>,
-    /// Since when there is nobody.
+    /// The time since which there is no person.
     pub no_person_since: Option<Instant>,
 }
 
-/// Collects sketches of frames.
+/// Makes the estimate from sketches of frames.
 #[derive(Debug, Default)]
-pub struct Judge {
+pub struct QualityMeter {
     recent: Vec<(u64, Sketch)>,
     quality: Option<Quality>,
 }
 
-impl Judge {
-    /// Looks at a frame.
+impl QualityMeter {
+    /// Adds a frame.
     pub(super) fn add(&mut self, number: u64, sketch: Sketch) {
         let neighbours = self
             .recent
             .iter()
             .filter(|(other, _)| other.abs_diff(number) == 1);
-        // Which of the two was first makes no difference.
+        // The order of the two makes no difference.
         let flicker: Vec<f64> = neighbours
             .filter_map(|(_, other)| sketch.flicker(other))
             .collect();
@@ -57,7 +58,7 @@ impl Judge {
         for new in flicker {
             quality.flicker = Some(quality.flicker.map_or(new, |old| smooth(old, new)));
         }
-        quality.no_person_since = match coverage < NOBODY {
+        quality.no_person_since = match coverage < NO_PERSON {
             true => Some(quality.no_person_since.unwrap_or_else(Instant::now)),
             false => None,
         };
@@ -67,14 +68,14 @@ impl Judge {
         };
     }
 
-    /// Looks at a frame that is like the one before.
+    /// Adds a frame that is like the one before.
     pub(super) fn repeat(&mut self, number: u64) {
         if let Some((_, sketch)) = self.recent.last().cloned() {
             self.add(number, sketch);
         }
     }
 
-    /// What was found; `None` before the first frame.
+    /// The estimate; `None` before the first frame.
     pub fn quality(&self) -> Option<Quality> {
         self.quality
     }
@@ -91,9 +92,9 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_are_compared_in_whatever_order_they_come() {
-        let mut in_order = Judge::default();
-        let mut out_of_order = Judge::default();
+    fn neighbours_are_compared_in_any_order() {
+        let mut in_order = QualityMeter::default();
+        let mut out_of_order = QualityMeter::default();
         [0, 1, 2]
             .into_iter()
             .for_each(|n| in_order.add(n, sketch(100 + 10 * (n as u32 % 2))));
@@ -107,36 +108,36 @@ mod tests {
 
     #[test]
     fn frames_that_are_no_neighbours_are_not_compared() {
-        let mut judge = Judge::default();
+        let mut meter = QualityMeter::default();
         [0, 5, 9]
             .into_iter()
-            .for_each(|n| judge.add(n, sketch(100 + n as u32)));
-        assert_eq!(judge.quality().unwrap().flicker, None);
+            .for_each(|n| meter.add(n, sketch(100 + n as u32)));
+        assert_eq!(meter.quality().unwrap().flicker, None);
     }
 
     #[test]
-    fn still_frames_bring_the_numbers_to_where_they_stand() {
-        let mut judge = Judge::default();
-        judge.add(0, sketch(0));
-        judge.add(1, sketch(160));
-        (2..200).for_each(|n| judge.repeat(n));
-        let quality = judge.quality().unwrap();
+    fn with_still_frames_the_estimate_settles() {
+        let mut meter = QualityMeter::default();
+        meter.add(0, sketch(0));
+        meter.add(1, sketch(160));
+        (2..200).for_each(|n| meter.repeat(n));
+        let quality = meter.quality().unwrap();
         assert!((quality.coverage - 0.5).abs() < 0.01, "{quality:?}");
         assert!(quality.flicker.is_some_and(|flicker| flicker < 1.0));
     }
 
     #[test]
-    fn nobody_is_noticed_until_somebody_comes() {
-        let mut judge = Judge::default();
-        judge.add(0, sketch(0));
-        let since = judge
+    fn the_time_without_a_person_ends_when_one_comes() {
+        let mut meter = QualityMeter::default();
+        meter.add(0, sketch(0));
+        let since = meter
             .quality()
             .unwrap()
             .no_person_since
-            .expect("nobody is there");
-        judge.add(1, sketch(0));
-        assert_eq!(judge.quality().unwrap().no_person_since, Some(since));
-        judge.add(2, sketch(100));
-        assert_eq!(judge.quality().unwrap().no_person_since, None);
+            .expect("there is no person");
+        meter.add(1, sketch(0));
+        assert_eq!(meter.quality().unwrap().no_person_since, Some(since));
+        meter.add(2, sketch(100));
+        assert_eq!(meter.quality().unwrap().no_person_since, None);
     }
 }

@@ -1,4 +1,4 @@
-//! All cameras of a process, and the thread that works for those who look.
+//! All cameras of a process, and the thread that encodes pictures for viewers.
 use super::{
     camera::{Camera, Introduction},
     faults::Faults,
@@ -15,11 +15,11 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-/// Cameras that are shown. Whoever sends records under ever new names fills no memory.
+/// Cameras that are shown, at most: records under ever new names must not fill the memory.
 const MAX_CAMERAS: usize = 1000;
 const SECOND: Duration = Duration::from_secs(1);
 
-/// All cameras of a process. Until [`CameraRegistry::open`] they cost nothing.
+/// All cameras of a process. Before [`CameraRegistry::open`] it keeps no pictures and samples.
 #[derive(Debug)]
 pub struct CameraRegistry {
     cameras: Mutex<BTreeMap<CameraId, Arc<Camera>>>,
@@ -35,7 +35,7 @@ impl Default for CameraRegistry {
 }
 
 impl CameraRegistry {
-    /// Shows beside the cameras what went wrong beyond single ones.
+    /// A registry with errors that concern no single camera.
     pub fn with_faults(faults: Arc<Faults>) -> Self {
         let (to, from) = crossbeam_channel::unbounded();
         CameraRegistry {
@@ -46,12 +46,12 @@ impl CameraRegistry {
         }
     }
 
-    /// What went wrong beyond single cameras.
+    /// The errors that concern no single camera.
     pub fn faults(&self) -> &Faults {
         &self.faults
     }
 
-    /// The camera of a name, which is introduced if it is new. Those that are too many are not shown.
+    /// The camera of this name; a new one is introduced. Cameras beyond the limit are not shown.
     pub fn camera_or_new(
         &self,
         id: &CameraId,
@@ -72,7 +72,8 @@ impl CameraRegistry {
         camera
     }
 
-    /// Shows only the cameras that `stays` says yes to. The others are introduced again with their next frame.
+    /// Keeps the cameras for which `stays` is true. The others are introduced again with their next
+    /// frame.
     pub fn retain(&self, mut stays: impl FnMut(&CameraId) -> bool) {
         self.retain_cameras(|camera| stays(&camera.id));
     }
@@ -82,18 +83,19 @@ impl CameraRegistry {
         cameras.retain(|_, camera| stays(camera));
     }
 
-    /// Shows a camera no more that had no frame for so long. It is introduced again with its next.
+    /// Removes cameras without a frame for longer than `quiet`. They are introduced again with their
+    /// next frame.
     pub fn forget_quiet(&self, quiet: Duration) {
         self.retain_cameras(|camera| camera.quiet_for() <= quiet);
     }
 
-    /// Whether somebody may look.
+    /// Whether there may be viewers.
     pub fn is_open(&self) -> bool {
         self.previews.is_watched()
     }
 
-    /// All cameras, in the order in which they were introduced: that of the command line, or in
-    /// which they came.
+    /// All cameras in the order in which they were introduced: that of the command line, or of
+    /// their first frames.
     pub fn cameras(&self) -> Vec<Arc<Camera>> {
         let cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all: Vec<_> = cameras.values().cloned().collect();
@@ -102,22 +104,22 @@ impl CameraRegistry {
         all
     }
 
-    /// Whether this is the camera of its name. One that was gone for long is introduced again when it
-    /// comes back, and is another then.
+    /// Whether the registry still has this camera. A camera that was removed and comes back is
+    /// another one under the same name.
     pub fn shows(&self, camera: &Arc<Camera>) -> bool {
         let cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
         let shown = cameras.get(&camera.id);
         shown.is_some_and(|shown| Arc::ptr_eq(shown, camera))
     }
 
-    /// The camera of a name.
+    /// The camera of this name.
     pub fn camera(&self, id: &str) -> Option<Arc<Camera>> {
         self.cameras()
             .into_iter()
             .find(|camera| camera.id.as_str() == id)
     }
 
-    /// Begins to show: from now on pictures are kept and numbers taken. The thread ends with the process.
+    /// Begins to keep pictures and to sample counts. The thread ends with the process.
     pub fn open(self: &Arc<Self>) -> io::Result<()> {
         if self.previews.watch() {
             return Ok(());
@@ -149,7 +151,7 @@ impl CameraRegistry {
                     .duration_since(UNIX_EPOCH)
                     .map_or(0.0, |since| since.as_secs_f64());
                 self.cameras().iter().for_each(|camera| camera.sample(now));
-                // Seconds that were missed are missed: they are not made up for at once.
+                // A missed second is not sampled later.
                 next = Instant::now() + SECOND;
             }
         }
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn until_it_is_opened_nothing_is_kept() {
+    fn a_closed_registry_keeps_no_pictures() {
         let registry = Arc::new(CameraRegistry::default());
         let camera = camera(&registry, "a");
         offer(&camera, 0);
@@ -211,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn how_a_camera_is_doing_follows_its_source_and_its_frames() {
+    fn the_state_of_a_camera_follows_its_source_and_its_frames() {
         let registry = Arc::new(CameraRegistry::default());
         registry.open().unwrap();
         let camera = camera(&registry, "a");
@@ -237,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_camera_of_which_nothing_can_be_a_frame_says_so() {
+    fn a_camera_whose_records_are_all_rejected_is_stalled() {
         let registry = Arc::new(CameraRegistry::default());
         registry.open().unwrap();
         let camera = camera(&registry, "a");
@@ -254,13 +256,13 @@ mod tests {
         assert_eq!(
             camera.standing().state,
             Liveness::Live,
-            "frames come beside it"
+            "other frames are fine"
         );
         assert_eq!(camera.errors().len(), 1);
     }
 
     #[test]
-    fn a_camera_without_frames_for_long_is_shown_no_more() {
+    fn a_camera_without_frames_for_long_is_removed() {
         let registry = Arc::new(CameraRegistry::default());
         registry.open().unwrap();
         let silent = camera(&registry, "silent");
@@ -280,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn ever_new_names_fill_no_memory() {
+    fn ever_new_names_do_not_fill_the_memory() {
         let registry = CameraRegistry::default();
         (0..MAX_CAMERAS + 5).for_each(|n| drop(camera(&registry, &format!("cam{n}"))));
         assert_eq!(registry.cameras().len(), MAX_CAMERAS);
@@ -289,9 +291,13 @@ mod tests {
             .iter()
             .map(|c| c.id.to_string())
             .collect();
-        assert_eq!((&*names[2], &*names[10]), ("cam2", "cam10"), "as they came");
-        let said = registry.faults().newest_first();
-        assert!(said.len() == 1 && said[0].message.contains("1000 cameras"));
+        assert_eq!(
+            (&*names[2], &*names[10]),
+            ("cam2", "cam10"),
+            "in the order of introduction"
+        );
+        let faults = registry.faults().newest_first();
+        assert!(faults.len() == 1 && faults[0].message.contains("1000 cameras"));
         assert_eq!(
             Arc::as_ptr(&camera(&registry, "cam7")),
             Arc::as_ptr(&registry.camera("cam7").unwrap())

@@ -1,4 +1,4 @@
-//! How a camera did over the last minutes: a row of numbers for each second.
+//! The last minutes of a camera: its counts for each second.
 use super::quality::Quality;
 use crate::{
     latency::{LatencyReport, Times},
@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 /// Seconds that are kept.
 pub const SECONDS: usize = 300;
-/// What is shown as "now" is the mean over so many seconds, so that it does not jump about.
+/// Rates of "now" are the mean over this many seconds, so that they are steady.
 const NOW: usize = 3;
 
 /// The last minutes, oldest first; one value for each second.
@@ -47,7 +47,7 @@ struct Second {
     quality: Option<Quality>,
 }
 
-/// The counts at one moment, and the latencies so far.
+/// The counts and the latencies so far at one time.
 #[derive(Debug)]
 struct TrendPoint {
     at: f64,
@@ -55,12 +55,12 @@ struct TrendPoint {
     times: Times,
 }
 
-/// Collects the counts of a camera once a second.
+/// Samples the counts of a camera once a second.
 #[derive(Debug, Default)]
 pub struct Trend {
     last: Option<TrendPoint>,
     seconds: VecDeque<Second>,
-    /// How long frames took in each of the last [`NOW`] seconds.
+    /// Latencies of each of the last [`NOW`] seconds.
     times: VecDeque<Times>,
 }
 
@@ -105,7 +105,7 @@ impl Trend {
             .unwrap_or_default()
     }
 
-    /// Frames per second that are read, and that are written or skipped, now.
+    /// Frames per second now: those that are read, and those that are written or skipped.
     pub fn fps(&self) -> (f64, f64) {
         let n = self.seconds.len().clamp(1, NOW) as f64;
         let now = || self.seconds.iter().rev().take(NOW);
@@ -115,7 +115,7 @@ impl Trend {
         )
     }
 
-    /// Usual frames per second: over the half minute that ends with the last frame.
+    /// Usual frames per second: the mean over the 30 seconds before the last frame.
     pub fn usual_fps(&self) -> f64 {
         let mut frames = 0.0;
         let mut n = 0.0;
@@ -132,7 +132,7 @@ impl Trend {
         if n > 0.0 { frames / n } else { 0.0 }
     }
 
-    /// How long frames take now.
+    /// The latency now.
     pub fn latency(&self) -> Option<LatencyReport> {
         let mut times = Times::default();
         self.times.iter().for_each(|second| times.merge(second));
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn minutes_ago_is_forgotten() {
+    fn old_seconds_are_dropped() {
         let mut trend = Trend::default();
         (0..SECONDS as u32 + 50).for_each(|second| {
             let (counts, times) = Default::default();

@@ -50,9 +50,9 @@ pub struct FrameWritten<'a> {
     pub frames: &'a FrameCounters,
     /// The trace of the frame.
     pub span: &'a Span,
-    /// Bytes of its file, record or result; 0 where frames share a file or stream.
+    /// Bytes of its file, record or result; 0 if frames share a file or stream.
     pub bytes: usize,
-    /// Since it was captured or read; `None` where that is not known.
+    /// The time since capture or reading; `None`: unknown.
     pub latency: Option<Duration>,
 }
 
@@ -72,7 +72,7 @@ impl Event for FrameWritten<'_> {
     }
 }
 
-/// A frame is not written, and that is no loss.
+/// A frame is not written, without loss.
 #[derive(Debug)]
 pub struct FrameSkipped<'a> {
     /// Counters of its camera.
@@ -117,7 +117,7 @@ pub struct FramesDropped<'a> {
     pub frames: &'a FrameCounters,
     /// Why.
     pub reason: DropReason,
-    /// How many.
+    /// The number of frames.
     pub count: usize,
 }
 
@@ -174,10 +174,10 @@ pub struct FrameFailed<'a, E> {
     pub frames: &'a FrameCounters,
     /// The trace of the frame, if it has one yet.
     pub span: Option<&'a Span>,
-    /// What happened, with the frame's number or file.
+    /// The error, with the frame's number or file.
     pub problem: E,
-    /// The line is a person's to act on. Otherwise another line tells of it, such as the one about
-    /// the camera's end.
+    /// The log line is an error on which a person must act. Otherwise another line reports it, such
+    /// as the one about the camera's end.
     pub needs_action: bool,
 }
 

@@ -1,6 +1,6 @@
 //! One struct for each thing that happens to a frame. `emit` counts it, sets the outcome of the
 //! frame's span and writes the log line, so that metrics, traces and log cannot disagree. The other
-//! crates have events for whatever else is counted. Design: docs/design/events.md.
+//! crates have events for their other counters. Design: docs/design/events.md.
 mod frame;
 
 pub use frame::{
@@ -8,7 +8,7 @@ pub use frame::{
     FramesDropped,
 };
 
-/// A thing that can happen.
+/// Something that happens.
 pub trait Event {
     /// Counts it, writes its log line, and marks its span.
     fn emit(self);

@@ -28,16 +28,16 @@ pub static SOURCE_AWAY: Family = Family::gauge(
     "1 while a source is away and tried again, with the reason (why).",
 );
 
-/// Adds a source, if it gives no frames for the time being.
+/// Adds a source if it gives no frames now.
 pub fn collect_source(samples: &mut Samples, camera: &str, status: &Status) {
     if let Some(why) = status.get().condition.away() {
-        // FFmpeg's own words, which may differ from try to try, are in the log.
+        // FFmpeg's own words may differ from try to try: they are only in the log.
         let why = why.split(" (FFmpeg: ").next().unwrap_or_default();
         samples.add(&SOURCE_AWAY, &[camera, why], 1.0);
     }
 }
 
-/// What keeps the process from its work.
+/// Troubles of the process.
 pub static TROUBLES: Family = Family::gauge(
     "mattebox_troubles",
     &["cause"],

@@ -11,14 +11,14 @@ pub enum FamilyKind {
     Histogram,
 }
 
-/// Metrics of one name. Names follow <https://prometheus.io/docs/practices/naming/>.
+/// A metric family. Names follow <https://prometheus.io/docs/practices/naming/>.
 #[derive(Debug)]
 pub struct Family {
-    /// Such as `mattebox_frames_total`.
+    /// The name, such as `mattebox_frames_total`.
     pub name: &'static str,
     /// Its type.
     pub kind: FamilyKind,
-    /// Names of its labels, in the order in which samples give the values.
+    /// Names of its labels, in the order of the values in samples.
     pub labels: &'static [&'static str],
     /// One sentence for `# HELP` and docs/ref/metrics.md.
     pub help: &'static str,

@@ -42,7 +42,7 @@ impl DropReason {
     }
 }
 
-/// Why a frame was skipped: it is no loss.
+/// Why a frame was skipped, which is no loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SkipReason {
     /// Its file exists and is kept.
@@ -67,7 +67,7 @@ impl SkipReason {
     }
 }
 
-/// Counts the frames of one camera while they flow. The events of [`crate::events`] write it.
+/// Counters of the frames of one camera. The events of [`crate::events`] write them.
 #[derive(Debug)]
 pub struct FrameCounters {
     /// The camera's name, for log lines.
@@ -86,7 +86,7 @@ pub struct FrameCounters {
 }
 
 impl FrameCounters {
-    /// Counters of a camera that stand at 0.
+    /// Counters of a camera, all 0.
     pub fn new(camera: impl Into<Arc<str>>) -> Self {
         FrameCounters {
             camera: camera.into(),
@@ -147,12 +147,12 @@ impl FrameCounters {
         self.written_bytes.load(Relaxed)
     }
 
-    /// From when frames were captured or read to when they were written.
+    /// Latencies, from capture or reading to writing.
     pub fn times(&self) -> Times {
         self.latency.times()
     }
 
-    /// Adds the counts of another camera. Its latencies stay out.
+    /// Adds the counts of another camera, but not its latencies.
     pub fn add(&self, other: &FrameCounters) {
         for (ours, theirs) in self.all().zip(other.all()) {
             ours.fetch_add(theirs.load(Relaxed), Relaxed);

@@ -1,10 +1,10 @@
-//! Counters, and how Prometheus reads them.
+//! Counters, and their metrics for Prometheus.
 //!
 //! * [`frames`]: the counts of frames, the same in every command.
 //! * [`family`]: a metric family: its name, type, labels and help, declared once.
 //! * [`registry`]: the families of a process, collected when a scrape asks.
-//! * [`monitor`]: the metrics of a command, and why it is not ready.
-//! * [`common`]: families that several commands have; [`process`]: those of every process.
+//! * [`monitor`]: the metrics of a command, and the reasons why it is not ready.
+//! * [`common`]: families of several commands; [`process`]: families of every process.
 pub mod common;
 pub mod family;
 pub mod frames;

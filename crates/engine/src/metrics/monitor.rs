@@ -1,8 +1,8 @@
-//! The metrics of a command, and why it is not ready.
+//! The metrics of a command, and the reasons why it is not ready.
 use super::{Metrics, process};
 use std::fmt;
 
-/// The metrics of a command, and why it is not ready: `/metrics` and `/readyz` show them.
+/// The metrics of a command and the reasons why it is not ready, for `/metrics` and `/readyz`.
 pub struct Monitor {
     /// Its families.
     pub metrics: Metrics,
@@ -30,13 +30,13 @@ impl Monitor {
         }
     }
 
-    /// Why the command is not ready, a sentence for each reason. It is ready without one.
+    /// A sentence for each reason why the command is not ready. Without one it is ready.
     pub fn reasons(&self) -> Vec<String> {
         (self.reasons)()
     }
 }
 
-/// One reason, unless the work has begun.
+/// The reason, unless the work has begun.
 pub fn unless(has_begun: bool, reason: &str) -> Vec<String> {
     let reason = (!has_begun).then(|| reason.to_owned());
     reason.into_iter().collect()

@@ -1,7 +1,7 @@
 //! The metrics of every process, under the names of Prometheus' client libraries.
 //!
-//! The collector of the `prometheus` crate counts CPU time in whole seconds, which is too coarse
-//! for a rate over a minute; so these are our own.
+//! They are not those of the `prometheus` crate, whose CPU time in whole seconds is too coarse for
+//! a rate over a minute.
 use super::{Family, Metrics, Samples};
 use crate::stages;
 use std::{
@@ -49,7 +49,7 @@ fn collect(samples: &mut Samples, command: &str) {
     samples.add(&BUILD, &[env!("CARGO_PKG_VERSION"), command], 1.0);
 }
 
-/// Unix time of the first call, which comes soon after the start of the process.
+/// Unix time of the first call, soon after the start of the process.
 fn started() -> f64 {
     static START: OnceLock<f64> = OnceLock::new();
     *START.get_or_init(|| {

@@ -8,7 +8,7 @@ use prometheus::{
 };
 use std::{collections::HashMap, time::Duration};
 
-/// Upper ends of the histograms' buckets, in milliseconds. They include the latency budgets of
+/// Upper bounds of the histograms' buckets in milliseconds, with the latency budgets of
 /// docs/guide/operations.md.
 const BUCKETS_MS: [u64; 14] = [
     2, 5, 10, 20, 33, 50, 100, 200, 250, 500, 1000, 2000, 5000, 10_000,
@@ -94,7 +94,7 @@ pub struct Samples {
 }
 
 impl Samples {
-    /// Adds the value of a counter or gauge. The values of its labels are in the family's order.
+    /// Adds the value of a counter or gauge. Label values are in the family's order.
     pub fn add(&mut self, family: &'static Family, labels: &[&str], value: f64) {
         let mut metric = metric(family, labels);
         match family.kind {
