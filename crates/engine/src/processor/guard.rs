@@ -1,11 +1,11 @@
-//! Tools that are never used again after a panic.
+//! Tools that are made again after a panic.
 use std::{
     fmt::Display,
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-/// What a thread works with. A panic may leave buffers and state half-changed, so after one the tools are dropped and made once more;
-/// nothing that the panic touched can be used again.
+/// The tools of a thread. A panic may leave buffers and state half-changed. After it the tools are
+/// dropped and made again, so nothing that it touched is used again.
 pub(super) struct Guarded<T, E> {
     tools: Option<T>,
     make: Box<dyn FnMut() -> Result<T, E> + Send>,
@@ -18,13 +18,13 @@ pub(super) enum Panicked {
     Recovered,
     /// No new tools could be made: the thread must end.
     Lost {
-        /// Why not.
+        /// The error.
         problem: String,
     },
 }
 
 impl<T, E: Display> Guarded<T, E> {
-    /// Makes the first tools. `make` is called once more after each panic.
+    /// Makes the first tools. `make` is called again after each panic.
     pub(super) fn new(mut make: impl FnMut() -> Result<T, E> + Send + 'static) -> Result<Self, E> {
         let tools = Some(make()?);
         Ok(Guarded {
@@ -33,7 +33,7 @@ impl<T, E: Display> Guarded<T, E> {
         })
     }
 
-    /// Works with the tools. What `work` changes outside of them is not restored after a panic.
+    /// Runs `work` with the tools. Its changes outside of them stay after a panic.
     pub(super) fn run<R>(&mut self, work: impl FnOnce(&mut T) -> R) -> Result<R, Panicked> {
         let tools = match &mut self.tools {
             Some(tools) => tools,
@@ -64,7 +64,7 @@ fn remake<T, E: Display>(make: &mut dyn FnMut() -> Result<T, E>) -> Result<T, Pa
 mod tests {
     use super::*;
 
-    /// Tools that count how often they were made; from `limit` on they cannot be made.
+    /// Tools that count how often they were made. They can be made `limit` times.
     fn counted(limit: u32) -> Guarded<u32, String> {
         let mut made = 0;
         Guarded::new(move || {
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn where_new_tools_cannot_be_made_the_old_ones_are_not_used() {
+    fn the_old_tools_are_not_used_even_if_no_new_ones_can_be_made() {
         let mut tools = counted(1);
         let lost = Err(Panicked::Lost {
             problem: "no memory".to_owned(),

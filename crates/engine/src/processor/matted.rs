@@ -2,33 +2,33 @@
 use super::{
     ProcessorStep, Rejection,
     still_files::StillFiles,
-    tools::{Blank, ToolKey, Tools},
+    tools::{BlankFile, ToolKey, Tools},
 };
 use image::{GrayImage, RgbImage};
 use mattebox_core::compose::{Background, Composed};
 
-/// Files of frames without people that a thread keeps: those of cameras of other sizes, or with
-/// other backgrounds, that it serves in turn.
+/// Files of frames without people that a thread keeps, for cameras with different sizes or
+/// backgrounds.
 const MAX_BLANKS: usize = 4;
 
-/// A frame whose matte is known. What is asked for is made when it is asked for, once: a matte that
-/// is not looked at costs nothing, nor does a picture.
+/// A frame whose matte is known. The full matte, the picture and the file are each made at the first
+/// call that needs them, so the others cost nothing.
 pub struct MattedFrame<'a> {
     tools: &'a mut Tools,
     step: ProcessorStep<'a>,
     picture: &'a RgbImage,
     background: Background,
-    /// The settings name one background for all frames: files may be used again. Both caches
-    /// compare the background itself; this only spares work.
+    /// All frames have one background, so files may be used again. This only saves work: both caches
+    /// compare the background itself.
     is_fixed: bool,
     is_refined: bool,
     is_composed: bool,
-    still: Option<Still<'a>>,
+    still: Option<StillCache<'a>>,
 }
 
-/// Where the files are of frames that were the same as one that is like the one before.
+/// Access to the files of still frames, for a frame that is like the one before.
 #[derive(Clone, Copy)]
-struct Still<'a> {
+struct StillCache<'a> {
     tools: &'a ToolKey,
     files: &'a StillFiles,
 }
@@ -53,9 +53,9 @@ impl<'a> MattedFrame<'a> {
         }
     }
 
-    /// The frame is like the one before: its file may be there.
+    /// Notes that the frame is like the one before: its file may be kept.
     pub(super) fn is_like_before(&mut self, tools: &'a ToolKey, files: &'a StillFiles) {
-        self.still = Some(Still { tools, files });
+        self.still = Some(StillCache { tools, files });
     }
 
     /// The picture as it came.
@@ -69,7 +69,7 @@ impl<'a> MattedFrame<'a> {
         self.tools.matte.alpha()
     }
 
-    /// Whether the network was not asked, because the picture is like the one before.
+    /// Whether the network did not run, because the picture is like the one before.
     pub fn is_still(&self) -> bool {
         self.still.is_some()
     }
@@ -101,7 +101,7 @@ impl<'a> MattedFrame<'a> {
         (self.picture, self.tools.matte.alpha(), &self.tools.composed)
     }
 
-    /// The people on nothing: what is no person is transparent.
+    /// The people without a background, which is transparent.
     pub fn cut_out(&mut self) -> Composed {
         self.refine();
         let mut out = Composed::default();
@@ -124,17 +124,17 @@ impl<'a> MattedFrame<'a> {
         out
     }
 
-    /// The people before the new background, as a picture of the caller's own. `spare` is one
-    /// whose memory can be used again.
+    /// The people before the new background. The caller owns the picture; the memory of `spare` is
+    /// used again.
     pub fn take_composed(&mut self, spare: Composed) -> Composed {
         self.compose();
         self.is_composed = false;
         std::mem::replace(&mut self.tools.composed, spare)
     }
 
-    /// The same as a file in the format of the settings.
+    /// The people before the new background, as a file in the format of the settings.
     pub fn encode(&mut self) -> Result<&[u8], Rejection> {
-        let Some(Still { tools, files }) = self.still.filter(|_| self.is_fixed) else {
+        let Some(StillCache { tools, files }) = self.still.filter(|_| self.is_fixed) else {
             self.encode_new()?;
             return Ok(&self.tools.bytes);
         };
@@ -155,7 +155,7 @@ impl<'a> MattedFrame<'a> {
 
     fn encode_new(&mut self) -> Result<(), Rejection> {
         self.refine();
-        // out of focus, the room itself stands behind
+        // A blurred background shows the room, which differs from frame to frame.
         let is_blurred = matches!(self.background, Background::Blur { .. });
         if self.is_fixed && !is_blurred && self.tools.matte.is_blank() {
             self.encode_blank()
@@ -164,7 +164,7 @@ impl<'a> MattedFrame<'a> {
         }
     }
 
-    /// The file of a frame without people: that of one before with this size and background.
+    /// The file of a frame without people: one that is kept, if size and background are equal.
     fn encode_blank(&mut self) -> Result<(), Rejection> {
         let size = self.picture.dimensions();
         let tools = &mut *self.tools;
@@ -176,7 +176,7 @@ impl<'a> MattedFrame<'a> {
             return Ok(());
         }
         self.encode_composed()?;
-        let blank = Blank {
+        let blank = BlankFile {
             size,
             background: self.background.clone(),
             file: self.tools.bytes.clone(),

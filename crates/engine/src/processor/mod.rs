@@ -1,12 +1,12 @@
-//! What processes a frame, one for each thread: decode, segment, refine, compose, encode.
+//! Processes frames, one processor for each thread: decode, segment, refine, compose, encode.
 //!
-//! This is the only place where these steps stand in a row. `run`, `worker`, Spark, Python, `bench` and the examples bring
-//! a [`Frame`] and get a [`FrameOutcome`].
+//! No other code has this sequence. `run`, `worker`, Spark, Python, `bench` and the examples give a
+//! [`FrameInput`] and get a [`FrameOutcome`].
 //!
-//! * `guard`: after a panic nothing that it touched is used again.
-//! * `tools`: the buffers and encoders behind the steps; `matted`: what a caller gets,
-//!   [`MattedFrame`].
-//! * [`still_files`]: the files of frames that came before.
+//! * `guard`: drops everything that a panic touched.
+//! * `tools`: the buffers and encoders of the steps.
+//! * `matted`: [`MattedFrame`], the result for the caller.
+//! * [`still_files`]: files of still frames, for equal frames after them.
 mod guard;
 mod matted;
 mod still_files;
@@ -35,20 +35,19 @@ use mattebox_wire::{EncodedPicture, WireError};
 use std::sync::Arc;
 use tools::{ToolKey, Tools};
 
-/// Backgrounds that a thread keeps open beside that of the settings: those of cameras that have
-/// one of their own.
+/// Backgrounds that a thread keeps open, for cameras with different settings.
 const MAX_BACKGROUNDS: usize = 16;
 
-/// What all processors of a process share.
+/// The parts that all processors of a process share.
 #[derive(Clone)]
 pub struct Engine {
     /// The networks.
     pub models: Arc<ModelRegistry>,
-    /// What stands behind the people.
+    /// The backgrounds.
     pub backgrounds: Arc<BackgroundSources>,
     /// CPU time by stage.
     pub clock: Arc<StageClock>,
-    /// What still frames have made.
+    /// The files of still frames.
     pub still_files: Arc<StillFiles>,
 }
 
@@ -58,7 +57,7 @@ impl Engine {
         Self::with_backgrounds(BackgroundSources::of(settings))
     }
 
-    /// The same, where videos can be backgrounds.
+    /// An engine with videos as backgrounds.
     pub fn with_videos(settings: &FrameSettings, videos: impl VideoOpener + 'static) -> Self {
         Self::with_backgrounds(BackgroundSources::of(settings).with_videos(videos))
     }
@@ -73,26 +72,26 @@ impl Engine {
     }
 }
 
-/// A frame's picture, as it is brought.
+/// A frame's picture, as the caller has it.
 #[derive(Clone, Copy)]
 pub enum FramePicture<'a> {
-    /// Samples.
+    /// Pixels.
     Decoded(&'a RgbImage),
     /// A JPEG, PNG or WebP file, perhaps in base64.
     Encoded(EncodedPicture<'a>),
 }
 
-/// A frame, and what the engine needs to know to process it.
+/// A frame, with everything that is needed to process it.
 pub struct FrameInput<'a, S: StateAccess> {
-    /// What is asked of it.
+    /// How it is to be processed.
     pub settings: &'a Arc<FrameSettings>,
     /// Its picture.
     pub picture: FramePicture<'a>,
-    /// When it was taken.
+    /// The time of capture.
     pub time: Timestamp,
-    /// What its camera is remembered by.
+    /// The state of its camera.
     pub state: S,
-    /// Its background. `None`: the one of the settings.
+    /// Its background. `None`: that of the settings.
     pub background: Option<Background>,
     /// Its trace.
     pub span: &'a Span,
@@ -106,7 +105,7 @@ pub trait StateAccess {
     /// The frame is segmented: the state may go to the next frame.
     fn segmented(&mut self) {}
 
-    /// The frame ended in a panic: what it left in the state cannot be trusted.
+    /// Resets the state, because the frame ended in a panic.
     fn forget(&mut self) {
         *self.state() = MatteState::default();
     }
@@ -118,7 +117,7 @@ impl StateAccess for &mut MatteState {
     }
 }
 
-/// For a frame that has nothing to do with others.
+/// For a frame that does not depend on others.
 impl StateAccess for MatteState {
     fn state(&mut self) -> &mut MatteState {
         self
@@ -151,7 +150,7 @@ impl Rejection {
         }
     }
 
-    /// The frame could not be processed because of a fault in this program.
+    /// The frame could not be processed because of a fault of mattebox.
     pub fn internal() -> Self {
         Rejection {
             code: "internal-error",
@@ -161,19 +160,19 @@ impl Rejection {
     }
 }
 
-/// What became of a frame. A frame whose matte could not be computed is never shown or written.
+/// How a frame ended. A frame without a matte is never shown or written.
 #[derive(Debug, PartialEq, Eq)]
 pub enum FrameOutcome<R> {
-    /// It is processed: what the caller made of it.
+    /// It is processed; with the result of the caller.
     Matted(R),
     /// It cannot be a frame.
     Rejected(Rejection),
-    /// A fault of this program: the frame is lost, and the camera's state begins again.
+    /// A fault of mattebox: the frame is lost, and the camera's state is reset.
     Panicked,
 }
 
 impl<R> FrameOutcome<R> {
-    /// What the caller made of it, or why it cannot be a frame.
+    /// The result of the caller, or why the input cannot be a frame.
     pub fn into_result(self) -> Result<R, Rejection> {
         match self {
             FrameOutcome::Matted(made) => Ok(made),
@@ -185,23 +184,23 @@ impl<R> FrameOutcome<R> {
 
 /// Processes one frame after another, on one thread.
 pub struct FrameProcessor {
-    work: Guarded<Work, StartError>,
+    work: Guarded<ProcessorParts, StartError>,
     lost: Option<String>,
 }
 
 impl FrameProcessor {
-    /// A processor that is ready for frames with `settings`; what frames with others need is made
-    /// when they come.
+    /// A processor that is ready for frames with `settings`. Tools for other settings are made when
+    /// such a frame comes.
     pub fn new(engine: &Engine, settings: &Arc<FrameSettings>) -> Result<Self, StartError> {
         let engine = engine.clone();
         let settings = settings.clone();
         Ok(FrameProcessor {
-            work: Guarded::new(move || Work::new(engine.clone(), &settings))?,
+            work: Guarded::new(move || ProcessorParts::new(engine.clone(), &settings))?,
             lost: None,
         })
     }
 
-    /// Processes a frame; `finish` gets it when its matte is known. A panic in either is contained.
+    /// Processes a frame; `finish` gets it when its matte is known. Panics are caught in both.
     pub fn process<S: StateAccess, R>(
         &mut self,
         mut frame: FrameInput<'_, S>,
@@ -217,7 +216,7 @@ impl FrameProcessor {
         }
     }
 
-    /// Decodes a picture ahead of its turn into `into`.
+    /// Decodes a picture into `into` before its turn.
     pub fn decode(
         &mut self,
         settings: &FrameSettings,
@@ -235,7 +234,7 @@ impl FrameProcessor {
         }
     }
 
-    /// Why this processor cannot go on after a panic, if so: its thread must end.
+    /// Why this processor cannot recover from a panic. Then its thread must end.
     pub fn lost(&self) -> Option<&str> {
         self.lost.as_deref()
     }
@@ -248,25 +247,25 @@ impl FrameProcessor {
     }
 }
 
-/// Everything that a panic may leave half-changed.
-struct Work {
+/// The parts that a panic may leave half-changed.
+struct ProcessorParts {
     engine: Engine,
-    /// One for each kind of matte and file that was asked for.
+    /// One for each kind of matte and file.
     tools: Vec<(ToolKey, Tools)>,
-    /// The tools of the settings that came last.
+    /// The settings of the last frame, and the index of their tools.
     last: Option<(Arc<FrameSettings>, usize)>,
     backgrounds: Vec<(BackgroundChoice, BackgroundSource)>,
     decoder: Decoder,
-    /// The picture out of a JSON record.
+    /// The decoded base64 of a JSON record.
     unpacked: Vec<u8>,
     picture: RgbImage,
-    /// Nothing asks a background to stop while a frame waits for it.
+    /// Opening a background cannot be stopped here.
     never: Stop,
 }
 
-impl Work {
+impl ProcessorParts {
     fn new(engine: Engine, settings: &Arc<FrameSettings>) -> Result<Self, StartError> {
-        let mut work = Work {
+        let mut work = ProcessorParts {
             engine,
             tools: Vec::new(),
             last: None,
@@ -280,7 +279,7 @@ impl Work {
         Ok(work)
     }
 
-    /// The place of the tools for these settings.
+    /// The index of the tools for these settings.
     fn tools_of(&mut self, settings: &Arc<FrameSettings>) -> Result<usize, StartError> {
         if let Some((last, at)) = &self.last
             && Arc::ptr_eq(last, settings)
@@ -307,7 +306,7 @@ impl Work {
         span: &Span,
         into: &mut RgbImage,
     ) -> Result<(), Rejection> {
-        let Work {
+        let ProcessorParts {
             decoder,
             unpacked,
             engine,
@@ -398,7 +397,7 @@ impl Work {
                     .backgrounds
                     .open(choice, &self.never)
                     .map_err(rejected)?;
-                // The oldest goes: a camera that still has it opens it again.
+                // The oldest is dropped: a camera that still uses it opens it again.
                 if self.backgrounds.len() >= MAX_BACKGROUNDS {
                     self.backgrounds.remove(0);
                 }
@@ -413,7 +412,7 @@ impl Work {
     }
 }
 
-/// Where the time of a frame's steps is counted.
+/// Counts the time of a frame's steps.
 #[derive(Clone, Copy)]
 struct ProcessorStep<'a> {
     clock: &'a StageClock,

@@ -1,13 +1,12 @@
-//! The files of still frames, for the frames after them that are the same.
+//! The files of still frames, for equal frames after them.
 //!
-//! With `skip_still` a camera's state stays as it is while nothing moves, so that a frame whose
-//! samples are those of an earlier one has that one's matte, picture and file. Cameras give such
-//! frames more often than one would think: what encodes video leaves out a picture that is like the
-//! one before, and what shows a screen or a photo sends the same again.
+//! With `skip_still` a camera's state does not change while nothing moves. A frame with the same
+//! pixels as an earlier one then has its matte, picture and file. Such frames are frequent: a video
+//! encoder repeats a picture that is like the one before, and a camera that shows a screen or a
+//! photo sends the same picture again.
 //!
-//! A file is kept under a hash of everything that it depends on. So it makes no difference which
-//! thread made it, for which camera, or whether it is still there: a frame has the same file either
-//! way.
+//! A file is kept under a hash of everything that it depends on. So a frame has the same file
+//! whether it is kept or made again, by any thread and for any camera.
 use super::tools::ToolKey;
 use image::RgbImage;
 use mattebox_core::{compose::Background, matte::CoarseMatte};
@@ -18,17 +17,17 @@ use std::{
 };
 use xxhash_rust::xxh3::Xxh3;
 
-/// What all files together may take, in bytes.
+/// The size of all files together in bytes, at most.
 const MAX_BYTES: usize = 64 << 20;
-/// How many there may be.
+/// The number of files, at most.
 const MAX_FILES: usize = 4096;
-/// How many still frames are remembered without their files.
+/// Still frames that are remembered without their files, at most.
 const MAX_GLIMPSES: usize = 4096;
 
-/// The files of still frames that were used last.
+/// The last used files of still frames.
 #[derive(Debug)]
 pub struct StillFiles {
-    /// Other in every process, so that it is hard to prepare pictures with the same hash.
+    /// Random in every process, so that it is hard to prepare pictures with the same hash.
     seed: u64,
     files: Mutex<StillFileSlots>,
 }
@@ -40,10 +39,10 @@ pub(super) struct StillKey(u128);
 #[derive(Debug, Default)]
 struct StillFileSlots {
     bytes: usize,
-    /// What the last still frames looked like: a file is kept for a frame that looks like one of
-    /// them, so that noise costs next to nothing.
+    /// Hashes of the last still frames at the network's size. A file is kept only for a frame whose
+    /// hash is among them, so that noisy frames cost little.
     glimpses: VecDeque<u64>,
-    /// The one that was used last is the last.
+    /// The files in the order of their last use.
     kept: VecDeque<(StillKey, Arc<[u8]>)>,
 }
 
@@ -57,7 +56,7 @@ impl Default for StillFiles {
 }
 
 impl StillFiles {
-    /// The key of a frame's file. `None`: no frame looked like it.
+    /// The key of a frame's file. `None`: no earlier frame looked like it.
     pub(super) fn key(
         &self,
         tools: &ToolKey,
@@ -95,7 +94,7 @@ impl StillFiles {
         Some(file)
     }
 
-    /// Keeps a file. Those that were not used for the longest time go.
+    /// Keeps a file, in the place of those that were not used for the longest time.
     pub(super) fn keep(&self, key: StillKey, file: &[u8]) {
         let mut files = self.files();
         if file.len() > MAX_BYTES || files.kept.iter().any(|(other, _)| *other == key) {
@@ -116,7 +115,7 @@ impl StillFiles {
 }
 
 impl StillFileSlots {
-    /// Whether a frame looked like this before.
+    /// Whether an earlier frame looked like this.
     fn saw(&mut self, glimpse: u64) -> bool {
         if self.glimpses.contains(&glimpse) {
             return true;
@@ -134,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_not_used_for_the_longest_time_goes() {
+    fn the_file_that_was_not_used_for_the_longest_time_is_dropped() {
         let files = StillFiles::default();
         let third = vec![0; MAX_BYTES / 3];
         for key in [1, 2, 3] {

@@ -76,7 +76,7 @@ fn a_picture_and_its_file_give_the_same_bytes() {
 }
 
 #[test]
-fn a_panic_loses_one_frame_and_the_state_and_nothing_else() {
+fn a_panic_loses_only_one_frame_and_the_state() {
     let settings = settings(MatteMode::Soft);
     let engine = Engine::new(&settings);
     let span = Span::default();
@@ -111,7 +111,7 @@ fn a_panic_loses_one_frame_and_the_state_and_nothing_else() {
 }
 
 #[test]
-fn what_is_no_picture_is_rejected_and_leaves_the_state_alone() {
+fn a_damaged_picture_is_rejected_and_does_not_change_the_state() {
     let settings = settings(MatteMode::Soft);
     let engine = Engine::new(&settings);
     let mut processor = FrameProcessor::new(&engine, &settings).unwrap();
@@ -192,7 +192,7 @@ fn frames_without_people_have_the_file_of_their_background() {
 }
 
 #[test]
-fn a_still_frame_that_came_before_has_the_file_that_a_new_process_makes() {
+fn a_repeated_still_frame_has_the_same_file_as_in_a_new_process() {
     for matte in [MatteMode::Soft, MatteMode::Hard] {
         let settings = Arc::new(FrameSettings {
             skip_still: true,

@@ -10,7 +10,7 @@ use mattebox_core::{
 use mattebox_net::SimdLevel;
 use std::sync::Arc;
 
-/// The settings that decide which tools are made: frames that share them share the tools.
+/// The settings on which the tools depend. Frames with the same share their tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ToolKey {
     model: usize,
@@ -40,15 +40,15 @@ impl ToolKey {
     }
 }
 
-/// The file of a frame that shows no people: nothing but its background.
-pub(super) struct Blank {
+/// The file of a frame without people: only its background.
+pub(super) struct BlankFile {
     pub(super) size: (u32, u32),
     pub(super) background: Background,
     pub(super) file: Vec<u8>,
 }
 
-impl Blank {
-    /// Whether the file is that of any frame of this size without people before `background`.
+impl BlankFile {
+    /// Whether every frame of this size without people before `background` has this file.
     pub(super) fn fits(&self, size: (u32, u32), background: &Background) -> bool {
         let is_same = match (&self.background, background) {
             (Background::Picture(a), Background::Picture(b)) => Arc::ptr_eq(a, b),
@@ -70,8 +70,8 @@ pub(super) struct Tools {
     pub(super) matte: Matte,
     pub(super) composed: Composed,
     pub(super) bytes: Vec<u8>,
-    /// What the last frames without people gave, newest first.
-    pub(super) blanks: Vec<Blank>,
+    /// The files of the last frames without people, newest first.
+    pub(super) blanks: Vec<BlankFile>,
 }
 
 impl Tools {
@@ -100,8 +100,8 @@ impl Tools {
         })
     }
 
-    /// Finds out where people are. True if the network was not asked, because the picture is like
-    /// the one before.
+    /// Finds the people. True if the network did not run, because the picture is like the one
+    /// before.
     pub(super) fn segment(
         &mut self,
         picture: &RgbImage,
@@ -113,7 +113,7 @@ impl Tools {
         self.coarse.is_still()
     }
 
-    /// Brings the matte to the picture's size.
+    /// Refines the matte to the picture's size.
     pub(super) fn refine(&mut self, picture: &RgbImage) {
         self.refiner.refine(picture, &self.coarse, &mut self.matte);
     }

@@ -3,13 +3,14 @@ use super::{CameraQueues, HasMatte, QueueId, QueuedFrame};
 use crate::StateAccess;
 use mattebox_core::matte::MatteState;
 
-/// A camera's state, lent to one frame. It goes back when the frame is segmented, or at the latest when this is dropped.
+/// A camera's state, lent to one frame. It is given back when the frame is segmented, or at the
+/// latest when this is dropped.
 pub struct StateLease<'q, F: QueuedFrame> {
     queues: &'q CameraQueues<F>,
     id: QueueId,
-    /// `None`: the frame needs none, or it has gone back.
+    /// `None`: the frame needs no state, or it was given back.
     lent: Option<Box<F::State>>,
-    /// For frames that have nothing to do with others.
+    /// For frames that do not depend on others.
     own: F::State,
 }
 
@@ -29,7 +30,7 @@ impl<'q, F: QueuedFrame> StateLease<'q, F> {
 }
 
 impl<F: QueuedFrame> StateLease<'_, F> {
-    /// The camera's state; an empty one after it has gone back.
+    /// The camera's state; an empty one after it was given back.
     pub fn get(&mut self) -> &mut F::State {
         match &mut self.lent {
             Some(state) => state,
@@ -37,8 +38,7 @@ impl<F: QueuedFrame> StateLease<'_, F> {
         }
     }
 
-    /// Gives the state back before the frame is segmented: the frame has nothing more to do with
-    /// others.
+    /// Gives the state back before the frame is segmented.
     pub fn give_back(&mut self) {
         self.segmented();
     }

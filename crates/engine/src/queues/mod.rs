@@ -1,9 +1,10 @@
-//! The frames of each camera that wait, and which of them a free thread works on next.
+//! The waiting frames of each camera, and their order for free threads.
 //!
-//! Cameras are served in turn. With the soft matte, a camera's frames are segmented one after the other, because each
-//! needs the state that the one before left. That state is the token: a thread takes it along with the frame and gives
-//! it back as soon as the frame is segmented. It then refines, composes and encodes while another thread segments the
-//! camera's next frame, or decodes it if the state is still away.
+//! Cameras are served in turn. With the soft matte, a camera's frames are segmented one after the
+//! other, because each needs the state that the one before left. A thread takes this state with the
+//! frame and gives it back as soon as the frame is segmented. Then it refines, composes and encodes,
+//! while another thread segments the camera's next frame, or decodes it if the state is still in
+//! use.
 //!
 //! Every operation takes the same time with ten cameras and with ten thousand.
 mod lease;
@@ -21,16 +22,16 @@ use std::{
     time::Duration,
 };
 
-/// The name of one camera's queue. It is never used again for another.
+/// The id of one camera's queue. It is never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct QueueId(u64);
 
-/// What happens to a frame that comes when its queue is full.
+/// How a full queue treats a new frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenFull {
     /// It waits for space.
     Wait,
-    /// It takes the place of the oldest.
+    /// It replaces the oldest frame.
     DropOldest,
 }
 
@@ -39,21 +40,21 @@ pub enum WhenFull {
 pub struct QueueSettings {
     /// Frames that may wait.
     pub waiting: usize,
-    /// Frames that may be taken and not done.
+    /// Frames that may be in flight: taken and not done.
     pub in_flight: usize,
-    /// What a full queue does.
+    /// How a full queue treats a new frame.
     pub when_full: WhenFull,
 }
 
-/// A frame, as far as its queue needs to know it.
+/// A frame, as its queue sees it.
 pub trait QueuedFrame: Send {
-    /// What is remembered of its camera from frame to frame.
+    /// The state of its camera, from frame to frame.
     type State: HasMatte + Clone + Default + Send + 'static;
 
     /// Whether it needs the state that the frame before it leaves.
     fn needs_state(&self) -> bool;
 
-    /// Whether something can be done for it before its turn, such as decoding.
+    /// Whether it can be prepared before its turn, such as decoded.
     fn can_prepare(&self) -> bool {
         false
     }
@@ -77,12 +78,12 @@ impl HasMatte for CameraState {
     }
 }
 
-/// What became of a pushed frame.
+/// The result of a push.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Pushed<F> {
-    /// It waits.
+    /// The frame waits.
     Queued,
-    /// It waits in the place of this one, the oldest.
+    /// The frame waits, and replaced this one, the oldest.
     Replaced(F),
     /// The queue takes no more frames.
     Refused(F),
@@ -93,11 +94,11 @@ pub enum Pushed<F> {
 pub enum Lifetime {
     /// When every camera has ended and no frame waits.
     Cameras,
-    /// At [`CameraQueues::shut`]: cameras come and go.
+    /// At [`CameraQueues::shut`], because cameras come and go.
     UntilShut,
 }
 
-/// What a thread is to do.
+/// The next task of a thread.
 pub enum ThreadTask<'q, F: QueuedFrame> {
     /// Process a frame.
     Process(Turn<'q, F>),
@@ -105,21 +106,21 @@ pub enum ThreadTask<'q, F: QueuedFrame> {
     Prepare(EarlyFrame<'q, F>),
 }
 
-/// A frame whose turn has come. [`CameraQueues::done`] says when it is through.
+/// A frame whose turn has come. The thread calls [`CameraQueues::done`] at its end.
 pub struct Turn<'q, F: QueuedFrame> {
     /// The camera's queue.
     pub id: QueueId,
-    /// Counts the frames of the camera that were taken, from 0.
+    /// The number of frames of the camera that were taken before it.
     pub sequence: u64,
     /// The frame.
     pub frame: F,
     /// Another frame of the camera waits behind it.
     pub has_next: bool,
-    /// The camera's state, for a frame that needs it.
+    /// The camera's state, if the frame needs it.
     pub state: StateLease<'q, F>,
 }
 
-/// A frame that is prepared ahead of its turn. It goes back to its place when this is dropped.
+/// A frame that is prepared before its turn. It returns to its place when this is dropped.
 pub struct EarlyFrame<'q, F: QueuedFrame> {
     queues: &'q CameraQueues<F>,
     id: QueueId,
@@ -129,9 +130,7 @@ pub struct EarlyFrame<'q, F: QueuedFrame> {
 impl<F: QueuedFrame> EarlyFrame<'_, F> {
     /// The frame, to be prepared.
     pub fn frame(&mut self) -> &mut F {
-        self.frame
-            .as_mut()
-            .expect("the frame is there until it is dropped")
+        self.frame.as_mut().expect("a frame until the drop")
     }
 }
 
@@ -143,13 +142,13 @@ impl<F: QueuedFrame> Drop for EarlyFrame<'_, F> {
     }
 }
 
-/// Gets the state that a camera has behind a place in its queue.
+/// Gets the state of a camera after a place in its queue.
 type Barrier<S> = Box<dyn FnOnce(S) + Send>;
 
 enum Slot<F: QueuedFrame> {
-    /// A frame, and who wants the state that it leaves.
+    /// A frame, and the barriers behind it.
     Here(F, Vec<Barrier<F::State>>),
-    /// A thread prepares it.
+    /// A frame that a thread prepares, and the barriers behind it.
     Away(Vec<Barrier<F::State>>),
 }
 
@@ -161,18 +160,21 @@ impl<F: QueuedFrame> Slot<F> {
     }
 }
 
-/// What becomes of a camera that ends, and of its frames that wait.
+/// How a camera ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
+    /// Its waiting frames are processed.
     Processed,
+    /// Its waiting frames are dropped.
     Dropped,
-    /// They are dropped, and the camera is not known any more.
+    /// Its waiting frames are dropped, and its queue is removed.
     Forgotten,
 }
 
+/// The state that goes from each frame of a camera to the next.
 enum Chain<S> {
     Free(Box<S>),
-    /// A thread has the state; these want it when it comes back.
+    /// A thread has the state; these barriers get it when it is given back.
     Taken(Vec<Barrier<S>>),
 }
 
@@ -182,27 +184,26 @@ struct CameraQueue<F: QueuedFrame> {
     chain: Chain<F::State>,
     in_flight: usize,
     sequence: u64,
-    /// The turn of all cameras that was last its own and not in vain, and the one before.
+    /// The number of its last turn whose frame was processed, and of the one before.
     served: u64,
     served_before: u64,
     /// No more frames are pushed.
     ended: bool,
-    /// It stands in the list of those with a frame that can be processed now.
+    /// It is in [`QueuesState::ready`].
     listed: bool,
-    /// It stands in the list of those with a frame that can be prepared.
+    /// It is in [`QueuesState::ahead`].
     listed_ahead: bool,
-    /// Told once when it has ended and its last frame is done.
+    /// Called once when it has ended and its last frame is done.
     on_drained: Option<Box<dyn FnOnce() + Send>>,
-    /// There may be space for a frame that waits. Each camera has its own, so that a frame that is
-    /// taken wakes no other camera's reader.
+    /// Wakes readers that wait for space. Each camera has one, so that only its own reader wakes.
     space: Arc<Condvar>,
-    /// Frames that wait for space.
+    /// Readers that wait for space.
     pushing: usize,
 }
 
 impl<F: QueuedFrame> QueuesState<F> {
-    /// Whose turn it is: in the order in which frames came, or, where turns were in vain, of those
-    /// with a frame the camera that was not served for longest.
+    /// The next camera: in the order in which frames came, or, after [`CameraQueues::keep_turn`],
+    /// the camera with a frame that was not served for the longest time.
     fn next_ready(&mut self) -> Option<QueueId> {
         self.turns += 1;
         if !self.ranks {
@@ -216,7 +217,7 @@ impl<F: QueuedFrame> QueuesState<F> {
 }
 
 impl<F: QueuedFrame> CameraQueue<F> {
-    fn tell_pushing(&self) {
+    fn wake_pushing(&self) {
         if self.pushing > 0 {
             self.space.notify_all();
         }
@@ -258,33 +259,33 @@ impl<F: QueuedFrame> CameraQueue<F> {
 struct QueuesState<F: QueuedFrame> {
     queues: HashMap<QueueId, CameraQueue<F>>,
     next_id: u64,
-    /// Queues with a frame that can be processed now, in turn.
+    /// Queues whose first frame can be processed now, in turn.
     ready: VecDeque<QueueId>,
     /// Queues whose first frame can be prepared.
     ahead: VecDeque<QueueId>,
-    /// Turns of all cameras.
+    /// The number of turns so far, of all cameras.
     turns: u64,
-    /// Turns were in vain: the camera that was not served for longest is next.
+    /// The next camera is the one that was not served for the longest time.
     ranks: bool,
-    /// Queues that have not ended or still hold frames.
+    /// Queues that have not ended, or still hold frames.
     running: usize,
     shut: bool,
-    /// Threads that wait for work. Where there are none they are not notified: that costs a call to
-    /// the system even if it wakes none.
+    /// Threads that wait for work. Without any there is no notification, which would cost a system
+    /// call.
     idle: usize,
     /// Threads that wait for progress.
     watching: usize,
 }
 
-/// The queues of all cameras, shared by those who bring frames and those who process them.
+/// The queues of all cameras, shared by readers and by the threads that process frames.
 pub struct CameraQueues<F: QueuedFrame> {
     state: Mutex<QueuesState<F>>,
     lifetime: Lifetime,
-    /// There may be work for a thread, or the end.
+    /// Notified when there may be work, or the end.
     work: Condvar,
-    /// A frame is taken or done.
+    /// Notified when a frame is taken or done.
     progress: Condvar,
-    /// A camera's last frame is done.
+    /// Notified when a camera's last frame is done.
     drained: Condvar,
 }
 
@@ -295,7 +296,7 @@ impl<F: QueuedFrame> fmt::Debug for CameraQueues<F> {
 }
 
 impl<F: QueuedFrame> CameraQueues<F> {
-    /// Without cameras.
+    /// Queues without cameras.
     pub fn new(lifetime: Lifetime) -> Self {
         CameraQueues {
             state: Mutex::new(QueuesState {
@@ -317,12 +318,12 @@ impl<F: QueuedFrame> CameraQueues<F> {
         }
     }
 
-    /// A panic elsewhere leaves the queues as they were between two operations: they stay usable.
+    /// A poisoned lock is usable: no operation here panics halfway.
     fn lock(&self) -> MutexGuard<'_, QueuesState<F>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A queue for a camera that goes on from `state`.
+    /// Opens a queue for a camera that continues from `state`.
     pub fn open(&self, settings: QueueSettings, state: F::State) -> QueueId {
         let mut all = self.lock();
         let id = QueueId(all.next_id);
@@ -347,18 +348,18 @@ impl<F: QueuedFrame> CameraQueues<F> {
         id
     }
 
-    /// Calls `told` once when the camera has ended and its last frame is done.
-    pub fn on_drained(&self, id: QueueId, told: impl FnOnce() + Send + 'static) {
+    /// Calls `callback` once when the camera has ended and its last frame is done.
+    pub fn on_drained(&self, id: QueueId, callback: impl FnOnce() + Send + 'static) {
         let mut all = self.lock();
         if let Some(queue) = all.queues.get_mut(&id) {
-            queue.on_drained = Some(Box::new(told));
+            queue.on_drained = Some(Box::new(callback));
         }
         let drained = all.drained(id);
         drop(all);
         call(drained);
     }
 
-    /// Sets how a camera is queued, once its source is known and before its first frame.
+    /// Sets the bounds of a camera's queue when its source is known, before its first frame.
     pub fn configure(&self, id: QueueId, settings: QueueSettings) {
         if let Some(queue) = self.lock().queues.get_mut(&id) {
             queue.settings = settings;
@@ -396,8 +397,8 @@ impl<F: QueuedFrame> CameraQueues<F> {
         }
     }
 
-    /// Calls `reply` with the state that the camera has when every frame pushed so far is
-    /// segmented: at once if they are.
+    /// Calls `reply` with the camera's state after all frames pushed so far, as soon as they are
+    /// segmented.
     pub fn barrier(&self, id: QueueId, reply: impl FnOnce(F::State) + Send + 'static) {
         let mut all = self.lock();
         let Some(queue) = all.queues.get_mut(&id) else {
@@ -418,7 +419,7 @@ impl<F: QueuedFrame> CameraQueues<F> {
         }
     }
 
-    /// The next work, cameras in turn; waits for some. `None`: there will be no more.
+    /// Waits for the next task, cameras in turn. `None`: there will be no more.
     pub fn take(&self) -> Option<ThreadTask<'_, F>> {
         let mut all = self.lock();
         loop {
@@ -465,12 +466,12 @@ impl<F: QueuedFrame> CameraQueues<F> {
             queue.served_before = std::mem::replace(&mut queue.served, turn);
             let has_next = !queue.waiting.is_empty();
             let is_through = queue.is_through();
-            queue.tell_pushing();
+            queue.wake_pushing();
             self.list(all, id);
             if is_through {
-                self.one_less(all);
+                self.count_ended(all);
             }
-            self.tell_watching(all);
+            self.wake_watching(all);
             return Some(Turn {
                 id,
                 sequence,
@@ -481,13 +482,13 @@ impl<F: QueuedFrame> CameraQueues<F> {
         }
     }
 
-    /// Puts a frame back that was prepared.
+    /// Returns a prepared frame to its place.
     fn prepared(&self, id: QueueId, frame: F) {
         let mut all = self.lock();
         let Some(queue) = all.queues.get_mut(&id) else {
             return;
         };
-        // It may have had to make room for a newer one.
+        // A newer frame may have replaced it.
         if let Some(slot) = queue.waiting.front_mut()
             && let Slot::Away(barriers) = slot
         {
@@ -496,7 +497,7 @@ impl<F: QueuedFrame> CameraQueues<F> {
         }
     }
 
-    /// Gives a camera's state back: its next frame may be segmented.
+    /// Gives a camera's state back, so that its next frame may be segmented.
     fn release(&self, id: QueueId, state: Box<F::State>) {
         let mut all = self.lock();
         let Some(queue) = all.queues.get_mut(&id) else {
@@ -514,10 +515,10 @@ impl<F: QueuedFrame> CameraQueues<F> {
         }
     }
 
-    /// A frame that was taken is through.
+    /// Notes that a frame that was taken is done.
     pub fn done(&self, id: QueueId) {
         let mut all = self.lock();
-        self.tell_watching(&all);
+        self.wake_watching(&all);
         let Some(queue) = all.queues.get_mut(&id) else {
             return;
         };
@@ -531,8 +532,8 @@ impl<F: QueuedFrame> CameraQueues<F> {
         call(drained);
     }
 
-    /// The last turn of a camera was in vain: its frame was too old. It keeps its place before those
-    /// that were served, else frames that come together would always be too old for the same cameras.
+    /// Gives a camera its last turn back, because its frame was too old. Else, if frames of many
+    /// cameras come at once, the same cameras would always be too late.
     pub fn keep_turn(&self, id: QueueId) {
         let mut all = self.lock();
         all.ranks = true;
@@ -541,8 +542,8 @@ impl<F: QueuedFrame> CameraQueues<F> {
         }
     }
 
-    /// Waits until a frame is done or a queue has space, for a while at most. True if the queues are
-    /// shut.
+    /// Waits until a frame is done or a queue has space, for at most `at_most`. True if the queues
+    /// are shut.
     pub fn wait_for_space(&self, at_most: Duration) -> bool {
         let mut all = self.lock();
         if all.shut {
@@ -555,18 +556,18 @@ impl<F: QueuedFrame> CameraQueues<F> {
         all.shut
     }
 
-    /// No more frames are pushed for this camera; those that wait are processed.
+    /// Ends a camera: it takes no more frames. Those that wait are processed.
     pub fn end(&self, id: QueueId) {
         self.finish(id, Ending::Processed);
     }
 
-    /// No more frames are pushed for any camera.
+    /// Ends all cameras.
     pub fn end_all(&self) {
         let ids: Vec<QueueId> = self.lock().queues.keys().copied().collect();
         ids.into_iter().for_each(|id| self.end(id));
     }
 
-    /// Ends a camera, and returns the frames that wait: they are not processed.
+    /// Ends a camera and returns its waiting frames.
     pub fn close(&self, id: QueueId) -> Vec<F> {
         self.finish(id, Ending::Dropped)
     }
@@ -578,33 +579,32 @@ impl<F: QueuedFrame> CameraQueues<F> {
         };
         let was_through = queue.is_through();
         queue.ended = true;
-        queue.tell_pushing();
+        queue.wake_pushing();
         let dropped = match ending {
             Ending::Processed => Vec::new(),
             Ending::Dropped | Ending::Forgotten => queue.drop_waiting(),
         };
         if queue.is_through() && !was_through {
-            self.one_less(&mut all);
+            self.count_ended(&mut all);
         }
         let drained = all.drained(id);
         if ending == Ending::Forgotten {
             all.queues.remove(&id);
         }
-        self.tell_watching(&all);
+        self.wake_watching(&all);
         self.drained.notify_all();
         drop(all);
         call(drained);
         dropped
     }
 
-    /// Forgets a camera. Its waiting frames are returned; those that are processed go on, and
-    /// their state is not kept.
+    /// Removes a camera's queue and returns its waiting frames. Those in flight go on, but their
+    /// state is dropped.
     pub fn remove(&self, id: QueueId) -> Vec<F> {
         self.finish(id, Ending::Forgotten)
     }
 
-    /// No more work is given out and no more frames are taken. Returns the frames that wait, by
-    /// camera.
+    /// Gives out no more work and takes no more frames. Returns the waiting frames by camera.
     pub fn shut(&self) -> Vec<(QueueId, Vec<F>)> {
         let mut all = self.lock();
         all.shut = true;
@@ -614,13 +614,13 @@ impl<F: QueuedFrame> CameraQueues<F> {
         all.queues
             .iter_mut()
             .map(|(id, queue)| {
-                queue.tell_pushing();
+                queue.wake_pushing();
                 (*id, queue.drop_waiting())
             })
             .collect()
     }
 
-    /// Whether frames of this camera are still asked for.
+    /// Whether this queue exists.
     pub fn is_open(&self, id: QueueId) -> bool {
         self.lock().queues.contains_key(&id)
     }
@@ -645,7 +645,7 @@ impl<F: QueuedFrame> CameraQueues<F> {
         }
     }
 
-    /// Lists a queue whose first frame can be processed or prepared now.
+    /// Lists a queue if its first frame can be processed or prepared now.
     fn list(&self, all: &mut QueuesState<F>, id: QueueId) {
         let Some(queue) = all.queues.get_mut(&id) else {
             return;
@@ -653,28 +653,28 @@ impl<F: QueuedFrame> CameraQueues<F> {
         if !queue.listed && queue.is_ready() {
             queue.listed = true;
             all.ready.push_back(id);
-            self.tell_idle(all);
+            self.wake_idle(all);
         } else if !queue.listed_ahead && queue.can_prepare() {
             queue.listed_ahead = true;
             all.ahead.push_back(id);
-            self.tell_idle(all);
+            self.wake_idle(all);
         }
     }
 
-    fn tell_idle(&self, all: &QueuesState<F>) {
+    fn wake_idle(&self, all: &QueuesState<F>) {
         if all.idle > 0 {
             self.work.notify_one();
         }
     }
 
-    fn tell_watching(&self, all: &QueuesState<F>) {
+    fn wake_watching(&self, all: &QueuesState<F>) {
         if all.watching > 0 {
             self.progress.notify_all();
         }
     }
 
-    /// A queue has ended and holds no frame any more.
-    fn one_less(&self, all: &mut QueuesState<F>) {
+    /// Counts a queue that has ended and holds no frames any more.
+    fn count_ended(&self, all: &mut QueuesState<F>) {
         all.running -= 1;
         if all.running == 0 {
             self.work.notify_all();
@@ -683,23 +683,23 @@ impl<F: QueuedFrame> CameraQueues<F> {
 }
 
 impl<F: QueuedFrame> CameraQueue<F> {
-    /// Puts a frame behind the others and takes the oldest away. `None`: it was being prepared.
+    /// Appends a frame and removes the oldest. `None`: a thread prepares the only one.
     fn replace_oldest(&mut self, frame: F) -> Option<F> {
-        // What a thread prepares is as good as taken; the one behind it is the oldest then.
+        // A frame that a thread prepares stays: then the one behind it is the oldest.
         let at = usize::from(matches!(self.waiting.front(), Some(Slot::Away(_))));
         let oldest = self.waiting.remove(at);
         self.waiting.push_back(Slot::Here(frame, Vec::new()));
         match oldest {
             Some(Slot::Here(oldest, barriers)) => {
-                self.hand_down(at, barriers);
+                self.move_barriers(at, barriers);
                 Some(oldest)
             }
             Some(Slot::Away(_)) | None => None,
         }
     }
 
-    /// The barriers of a dropped frame stand behind the frame before it.
-    fn hand_down(&mut self, at: usize, barriers: Vec<Barrier<F::State>>) {
+    /// Moves the barriers of a dropped frame behind the frame before it.
+    fn move_barriers(&mut self, at: usize, barriers: Vec<Barrier<F::State>>) {
         let before = at.checked_sub(1).and_then(|at| self.waiting.get_mut(at));
         match (before, &mut self.chain) {
             (Some(before), _) => before.barriers().extend(barriers),
@@ -708,8 +708,8 @@ impl<F: QueuedFrame> CameraQueue<F> {
         }
     }
 
-    /// Takes the state for a frame that needs it. Who wants the state behind the frame is told
-    /// when it comes back; behind a frame that needs none, at once.
+    /// Takes the state for a frame that needs it. The barriers behind the frame get the state when
+    /// it is given back; if the frame does not need it, as soon as it is free.
     fn lend(
         &mut self,
         needs_state: bool,
@@ -740,7 +740,7 @@ impl<F: QueuedFrame> CameraQueue<F> {
 }
 
 impl<F: QueuedFrame> QueuesState<F> {
-    /// The first frame of a camera whose state is away.
+    /// The first frame of a camera whose state is in use.
     fn next_ahead(&mut self) -> Option<(QueueId, F)> {
         loop {
             let id = self.ahead.pop_front()?;
@@ -761,7 +761,7 @@ impl<F: QueuedFrame> QueuesState<F> {
         }
     }
 
-    /// Who is to be told that a camera has ended and its last frame is done.
+    /// The callback of a camera that has ended and whose last frame is done.
     fn drained(&mut self, id: QueueId) -> Option<Box<dyn FnOnce() + Send>> {
         let queue = self.queues.get_mut(&id)?;
         if queue.is_drained() {
@@ -778,8 +778,8 @@ fn answer<S: Clone>(barriers: Vec<Barrier<S>>, state: &S) {
         .for_each(|barrier| barrier(state.clone()));
 }
 
-fn call(told: Option<Box<dyn FnOnce() + Send>>) {
-    if let Some(told) = told {
-        told();
+fn call(callback: Option<Box<dyn FnOnce() + Send>>) {
+    if let Some(callback) = callback {
+        callback();
     }
 }

@@ -92,7 +92,7 @@ fn a_full_queue_keeps_the_newest_frames() {
 }
 
 #[test]
-fn a_full_queue_holds_its_reader_until_a_frame_is_taken_or_the_camera_is_closed() {
+fn the_reader_of_a_full_queue_waits_until_a_frame_is_taken_or_the_camera_is_closed() {
     let queues = CameraQueues::new(Lifetime::Cameras);
     let id = queues.open(settings(1, 9, WhenFull::Wait), MatteState::default());
     queues.push(id, frame(0));
@@ -132,7 +132,7 @@ fn while_a_frame_is_segmented_the_next_is_prepared_and_waits() {
 }
 
 #[test]
-fn a_state_that_is_dropped_without_being_used_goes_back_as_it_was() {
+fn a_lease_that_is_dropped_unused_gives_the_state_back_unchanged() {
     let queues = CameraQueues::new(Lifetime::UntilShut);
     let id = queues.open(WAITS, MatteState::default());
     queues.push(id, chained(0));
@@ -142,7 +142,7 @@ fn a_state_that_is_dropped_without_being_used_goes_back_as_it_was() {
 }
 
 #[test]
-fn a_barrier_is_answered_behind_the_last_frame_before_it() {
+fn a_barrier_gets_the_state_after_the_last_frame_before_it() {
     let queues = CameraQueues::new(Lifetime::UntilShut);
     let id = queues.open(WAITS, MatteState::default());
     let (to, from) = mpsc::channel();
@@ -186,24 +186,24 @@ fn no_camera_has_more_frames_in_flight_than_its_share() {
 }
 
 #[test]
-fn the_end_is_told_once_when_the_last_frame_is_done() {
+fn on_drained_is_called_once_when_the_last_frame_is_done() {
     let queues = CameraQueues::new(Lifetime::Cameras);
     let id = queues.open(WAITS, MatteState::default());
-    let told = Arc::new(AtomicBool::new(false));
-    let tell = told.clone();
-    queues.on_drained(id, move || assert!(!tell.swap(true, Relaxed)));
+    let called = Arc::new(AtomicBool::new(false));
+    let call = called.clone();
+    queues.on_drained(id, move || assert!(!call.swap(true, Relaxed)));
     queues.push(id, frame(0));
     queues.end(id);
     drop(process(&queues));
-    assert!(!told.load(Relaxed), "it is not done");
+    assert!(!called.load(Relaxed), "it is not done");
     assert!(queues.take().is_none() && queues.is_taken(id));
     queues.done(id);
-    assert!(told.load(Relaxed));
+    assert!(called.load(Relaxed));
     queues.wait_drained();
 }
 
 #[test]
-fn what_waits_in_a_removed_queue_is_not_processed() {
+fn waiting_frames_of_a_removed_queue_are_not_processed() {
     let queues = CameraQueues::new(Lifetime::UntilShut);
     let id = queues.open(WAITS, MatteState::default());
     queues.push(id, chained(0));
@@ -218,7 +218,7 @@ fn what_waits_in_a_removed_queue_is_not_processed() {
 }
 
 #[test]
-fn who_waits_for_space_or_for_the_end_is_woken() {
+fn threads_that_wait_for_space_or_for_the_end_wake() {
     let queues = Arc::new(CameraQueues::new(Lifetime::Cameras));
     let id = queues.open(settings(1, 1, WhenFull::Wait), MatteState::default());
     queues.push(id, frame(0));
@@ -248,7 +248,7 @@ fn who_waits_for_space_or_for_the_end_is_woken() {
 }
 
 #[test]
-fn cameras_whose_frames_were_too_old_come_before_those_that_were_served() {
+fn cameras_that_kept_their_turn_come_before_those_that_were_served() {
     let queues = CameraQueues::new(Lifetime::UntilShut);
     let ids =
         [(); 6].map(|()| queues.open(settings(2, 9, WhenFull::DropOldest), MatteState::default()));
@@ -271,7 +271,7 @@ fn cameras_whose_frames_were_too_old_come_before_those_that_were_served() {
     assert_eq!(served, [10; 6]);
 }
 
-/// What is done to the queues, in any order.
+/// An operation on the queues.
 #[derive(Debug, Clone, Copy)]
 enum Action {
     Push {
@@ -279,7 +279,7 @@ enum Action {
         chained: bool,
     },
     Take,
-    /// The frame that was taken first of those in hand is segmented and done.
+    /// The oldest frame in flight is segmented and done.
     Finish,
 }
 
@@ -291,7 +291,7 @@ fn action() -> impl Strategy<Value = Action> {
     ]
 }
 
-/// The same in the plainest way: every queue is looked at for every frame.
+/// A simple model of the queues: it looks at every queue for every frame.
 #[derive(Default)]
 struct QueueModel {
     waiting: [VecDeque<Numbered>; 4],
@@ -309,7 +309,7 @@ impl QueueModel {
                 .is_some_and(|first| !first.chained || !self.segmenting[camera])
     }
 
-    fn settle(&mut self) {
+    fn order_ready(&mut self) {
         for camera in 0..4 {
             if self.is_ready(camera) && !self.order.contains(&camera) {
                 self.order.push(camera);
@@ -322,14 +322,13 @@ impl QueueModel {
             .order
             .iter()
             .position(|&camera| self.is_ready(camera))?;
-        // Those before it have lost their turn: a newer frame took the place of the one that was
-        // ready.
+        // The cameras before it have lost their turn: a newer frame replaced the ready one.
         self.order.drain(..at);
         let camera = self.order.remove(0);
         let frame = self.waiting[camera].pop_front()?;
         self.in_flight[camera] += 1;
         self.segmenting[camera] |= frame.chained;
-        self.settle();
+        self.order_ready();
         Some((camera, frame))
     }
 }
@@ -337,13 +336,13 @@ impl QueueModel {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
     #[test]
-    fn any_order_of_actions_is_as_in_the_model(actions in vec(action(), 0..120)) {
+    fn the_queues_agree_with_the_model(actions in vec(action(), 0..120)) {
         let queues = CameraQueues::new(Lifetime::UntilShut);
         let ids = [(); 4].map(|()| {
             queues.open(settings(3, 2, WhenFull::DropOldest), MatteState::default())
         });
         let mut model = QueueModel::default();
-        let mut in_hand = VecDeque::new();
+        let mut in_flight_turns = VecDeque::new();
         for (number, action) in actions.into_iter().enumerate() {
             match action {
                 Action::Push { camera, chained } => {
@@ -353,11 +352,14 @@ proptest! {
                         is_prepared: true,
                     };
                     let expected = match model.waiting[camera].len() {
-                        3.. => model.waiting[camera].pop_front().map_or(Pushed::Queued, Pushed::Replaced),
+                        3.. => {
+                            let oldest = model.waiting[camera].pop_front();
+                            oldest.map_or(Pushed::Queued, Pushed::Replaced)
+                        }
                         _ => Pushed::Queued,
                     };
                     model.waiting[camera].push_back(new());
-                    model.settle();
+                    model.order_ready();
                     prop_assert_eq!(queues.push(ids[camera], new()), expected);
                 }
                 Action::Take => {
@@ -365,17 +367,17 @@ proptest! {
                     let turn = process(&queues);
                     prop_assert_eq!(turn.id, ids[camera]);
                     prop_assert_eq!(&turn.frame, &frame);
-                    in_hand.push_back((camera, turn));
+                    in_flight_turns.push_back((camera, turn));
                 }
                 Action::Finish => {
-                    let Some((camera, turn)) = in_hand.pop_front() else { continue };
+                    let Some((camera, turn)) = in_flight_turns.pop_front() else { continue };
                     if turn.frame.chained {
                         model.segmenting[camera] = false;
                     }
                     drop(turn);
-                    model.settle();
+                    model.order_ready();
                     model.in_flight[camera] -= 1;
-                    model.settle();
+                    model.order_ready();
                     queues.done(ids[camera]);
                 }
             }
