@@ -1,9 +1,11 @@
-//! Takes JPEG frames from a program at the other end of a pipe and makes PNG files of them, in one thread, with what `mattebox run` uses.
+//! Makes PNG files from JPEG frames that another program sends through a pipe, in one thread, with
+//! the engine of `mattebox run`.
 //!
 //! ```text
 //! frame MATTE LEVEL OUT        answers requests on stdin (see bench/peer.py)
 //! ```
-//! MATTE is hard or soft, LEVEL one of scalar, sse4.2, avx2, avx512, neon, best; files go to OUT/camera/frame_000000.png and so on.
+//! MATTE is hard or soft, LEVEL is scalar, sse4.2, avx2, avx512, neon or best. The files are
+//! OUT/camera/frame_000000.png and so on.
 use mattebox_core::{
     frame::{CameraId, FrameNumber, Timestamp},
     matte::{MatteMode, MatteState},
@@ -38,9 +40,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     serve(ExampleCamera::new(matte.parse()?, level, Path::new(out))?)
 }
 
-/// A request is a little-endian u32: 0 is followed by a number of JPEG files, each with its length before it (u32 both), and answered with
-/// that number; another number asks for so many frames and is answered with the nanoseconds that each took (u64). Frames go on
-/// from request to request, and from the last file to the first.
+/// A request is a little-endian u32. After 0 come a count (u32) and as many JPEG files, each after
+/// its length (u32); the answer is the count. Any other number N asks for N frames; the answer is
+/// the nanoseconds of each (u64). Each request continues with the next file, and after the last
+/// file with the first.
 fn serve(mut camera: ExampleCamera) -> Result<(), Box<dyn Error>> {
     let mut stdin = io::stdin().lock();
     let mut stdout = io::stdout().lock();
@@ -77,7 +80,7 @@ fn read_u32(from: &mut impl Read) -> io::Result<u32> {
     Ok(u32::from_le_bytes(bytes))
 }
 
-/// One camera's way from JPEG to file, as a thread of `mattebox worker` goes it.
+/// One camera's way from JPEG to file, as in a thread of `mattebox worker`.
 struct ExampleCamera {
     processor: FrameProcessor,
     settings: Arc<FrameSettings>,

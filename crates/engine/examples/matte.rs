@@ -1,7 +1,7 @@
 //! usage: matte soft|hard|still WIDTH HEIGHT FPS <rgb24 >gray8
 //!
-//! Mattes raw frames from standard input to standard output, and says on standard error what each
-//! step took. `still`: soft, each frame by itself.
+//! Mattes raw frames from standard input to standard output, and prints the time of each step on
+//! standard error. `still`: soft, each frame by itself.
 use image::RgbImage;
 use mattebox_core::{
     frame::Timestamp,

@@ -1,7 +1,7 @@
-//! What is asked of each frame: the fields, their defaults, one check, one hash.
+//! How a frame is to be processed: the fields, their defaults, one check, one hash.
 //!
-//! Everything that can be set for one camera's frames stands here, for `run`, `worker`, the live page, Spark and Python
-//! alike.
+//! These are all settings of a camera's frames, for `run`, `worker`, the live page, Spark and
+//! Python alike.
 use crate::{
     ModelChoice,
     address::{MASK, harmless},
@@ -21,16 +21,16 @@ use std::{
 };
 use thiserror::Error;
 
-/// What stands behind the people.
+/// The background of a camera's frames.
 #[derive(Debug, Clone)]
 pub enum BackgroundChoice {
-    /// What settings can name.
+    /// A background that settings can name.
     Spec(BackgroundSpec),
     /// A picture that was uploaded.
     Upload(Arc<BackgroundPicture>),
 }
 
-/// Uploads are the same only if they are one picture.
+/// Two uploads are equal if they are one object.
 impl PartialEq for BackgroundChoice {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
@@ -42,18 +42,18 @@ impl PartialEq for BackgroundChoice {
 }
 
 impl BackgroundChoice {
-    /// Whether the result has no background at all.
+    /// Whether the result has no background.
     pub fn is_transparent(&self) -> bool {
         matches!(self, BackgroundChoice::Spec(BackgroundSpec::Transparent))
     }
 
-    /// Whether each frame has another picture behind it.
+    /// Whether each frame has a different background.
     pub fn is_video(&self) -> bool {
         matches!(self, BackgroundChoice::Spec(BackgroundSpec::Video(_)))
     }
 }
 
-/// As settings name it, without folders: a page need not know where files are.
+/// As in settings, but without folders, which a page need not know.
 impl fmt::Display for BackgroundChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -73,7 +73,7 @@ impl fmt::Display for BackgroundChoice {
     }
 }
 
-/// The name of a file without its folder; of an address what may be shown of it.
+/// The name of a file without its folder, or the harmless form of an address.
 fn name(path: &Path) -> String {
     let shown = harmless::path(path);
     match shown.contains("://") || shown.contains(MASK) {
@@ -86,30 +86,30 @@ fn name(path: &Path) -> String {
     }
 }
 
-/// What is asked of each frame of a camera.
+/// How each frame of a camera is to be processed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FrameSettings {
-    /// Which network finds the person.
+    /// The network that finds the person.
     pub model: ModelChoice,
-    /// Which matte.
+    /// The kind of matte.
     pub matte: MatteMode,
-    /// Which of the people are shown.
+    /// The people that are shown.
     pub people: People,
     /// Whether the room behind the people is learned.
     pub plate: PlateMode,
-    /// Whether the old background's colour is taken out of mixed pixels. A hard matte has none.
+    /// Whether colour spill of the old room is removed from mixed pixels. A hard matte has none.
     pub foreground_cleanup: bool,
-    /// Whether the network leaves out pictures that are like the one before.
+    /// Whether the network skips pictures that are like the one before.
     pub skip_still: bool,
-    /// What stands behind the people.
+    /// The background.
     pub background: BackgroundChoice,
     /// The format of picture files.
     pub format: ImageFormat,
-    /// Of JPEG files, 1 to 100.
+    /// The quality of JPEG files, 1 to 100.
     pub jpeg_quality: u8,
-    /// Which vector instructions.
+    /// The vector instructions.
     pub simd: SimdLevel,
-    /// Larger pictures are rejected.
+    /// Limits: larger pictures are rejected.
     pub limits: Limits,
 }
 
@@ -137,7 +137,7 @@ impl FrameSettings {
         self.matte.has_state()
     }
 
-    /// Whether both ask for the same but for the background.
+    /// Whether both are equal except for the background.
     pub fn is_same_but_background(&self, other: &FrameSettings) -> bool {
         let FrameSettings { background, .. } = other;
         *other
@@ -147,10 +147,8 @@ impl FrameSettings {
             }
     }
 
-    /// Tells results of different settings apart: eight hexadecimal digits.
-    ///
-    /// # Errors
-    /// An uploaded background has no name, so settings with one have no hash.
+    /// A hash that differs for results of different settings: eight hexadecimal digits. `None` with
+    /// an uploaded background, which has no name.
     pub fn hash(&self) -> Option<String> {
         let BackgroundChoice::Spec(background) = &self.background else {
             return None;
@@ -168,14 +166,14 @@ impl FrameSettings {
         let mut text = format!(
             "{matte} {background} {foreground_cleanup} {skip_still} {format} {jpeg_quality}"
         );
-        // What is made by default has the hash that it had before there was a choice.
+        // Defaults are left out, so that hashes of earlier versions stay the same.
         if *people != People::All {
             text += &format!(" people {people}");
         }
         if *plate != PlateMode::Auto {
             text += &format!(" plate {plate}");
         }
-        // Results name their network by its SHA-256, which says nothing of this.
+        // Results name their network by its SHA-256, which does not depend on the range.
         if let ModelChoice::Onnx {
             range: Some(range), ..
         } = &self.model
@@ -186,7 +184,7 @@ impl FrameSettings {
     }
 }
 
-/// Settings of frames as a person or a program writes them. What is left out has its default.
+/// Settings of frames as a person or a program writes them. Missing ones have their default.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FrameOptions {
@@ -220,14 +218,14 @@ pub struct FrameOptions {
 pub struct SettingError {
     /// Its name.
     pub name: &'static str,
-    /// What it was set to.
+    /// Its value.
     pub value: String,
-    /// Why it cannot be, and what could.
+    /// The problem, with the values that are allowed.
     pub reason: String,
 }
 
 impl SettingError {
-    /// An error of the setting `name`, which was set to `value`.
+    /// An error of the setting `name` with this `value`.
     pub fn new(name: &'static str, value: impl Display, reason: impl Display) -> Self {
         SettingError {
             name,
@@ -238,7 +236,7 @@ impl SettingError {
 }
 
 impl FrameOptions {
-    /// The names of all of them, as they stand in settings files, JSON and Python.
+    /// The names of all options in settings files, JSON and Python.
     pub const NAMES: [&str; 11] = [
         "model",
         "matte",
@@ -253,7 +251,7 @@ impl FrameOptions {
         "max_megapixels",
     ];
 
-    /// Checks every value. The first that cannot be used is the error.
+    /// Checks every value. The error is about the first that cannot be used.
     pub fn check(&self) -> Result<FrameSettings, SettingError> {
         let default = FrameSettings::default();
         let background = parse("background", &self.background)?.unwrap_or_default();
@@ -291,7 +289,7 @@ pub fn jpeg_quality(value: Option<i64>) -> Result<u8, SettingError> {
         .unwrap_or(FrameSettings::default().jpeg_quality))
 }
 
-/// The limit of pictures, from millions of pixels.
+/// The limits for this many millions of pixels.
 pub fn limits(max_megapixels: Option<i64>) -> Result<Limits, SettingError> {
     let default = Limits::default();
     Ok(match integer("max_megapixels", max_megapixels, 1..=4096)? {
@@ -331,14 +329,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_out_has_its_default() {
+    fn missing_options_have_their_default() {
         let settings = FrameOptions::default().check().unwrap();
         assert_eq!(settings, FrameSettings::default());
         assert_eq!(settings.limits.max_pixels, 64_000_000);
     }
 
     #[test]
-    fn what_cannot_be_is_named_with_its_value() {
+    fn an_error_has_the_name_and_value_of_the_setting() {
         let refused = |options: FrameOptions| {
             let error = options.check().unwrap_err();
             (error.name, error.value)
@@ -380,13 +378,13 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_tells_settings_apart() {
+    fn different_settings_have_different_hashes() {
         let settings = FrameSettings::default();
         let hard = FrameSettings {
             matte: MatteMode::Hard,
             ..settings.clone()
         };
-        // It stands in the headers of results: it must stay the same.
+        // Results have it in their headers, so it must not change.
         assert_eq!(settings.hash().as_deref(), Some("c888e0e9"));
         assert_ne!(settings.hash(), hard.hash());
         let [known, named] = ["x.onnx", "x.onnx:0..1"].map(|model| FrameSettings {

@@ -15,11 +15,11 @@ use std::{alloc::System, sync::Arc};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// In small blocks, for which no fresh pages are mapped: most of it is lists of the matte's edge.
+/// Bytes per frame, at most. They are in small blocks that need no fresh pages: mostly lists of the
+/// matte's edge.
 const LITTLE: usize = 192 << 10;
 
-/// Without the test harness, whose threads allocate too: the allocator counts for all threads
-/// together.
+/// Runs without the test harness: the allocator counts all threads, and the harness allocates too.
 fn main() {
     let picture = codec::decode(include_bytes!("../assets/bench.jpg"), &Limits::default()).unwrap();
     let picture = resize(&picture, 640, 360, FilterType::Triangle);
@@ -31,7 +31,8 @@ fn main() {
     println!("test a_stream_uses_its_buffers_again ... ok");
 }
 
-/// What is left are a few small lists and, where everything is looked at, a grid of flags.
+/// Remaining allocations: a few small lists and, if the whole picture is segmented, a grid of
+/// flags.
 fn steady_streams_allocate_little(jpeg: &[u8], matte: MatteMode) {
     let settings = Arc::new(FrameSettings {
         matte,

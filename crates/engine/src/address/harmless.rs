@@ -1,11 +1,12 @@
-//! What is shown of a text that may be an address: scheme, host, port, and the parts of the path that cannot be a key.
+//! The harmless form of a text that may be an address: scheme, host, port, and the parts of the
+//! path that cannot be a key.
 //!
-//! The rule is the other way round than usual: nothing is shown unless it is known to be harmless. A text that cannot be taken apart
-//! without doubt, such as one with an `@` behind the first `/`, shows its scheme alone.
+//! A part is shown only if it is known to be harmless. Of a text that cannot be parsed for certain,
+//! such as one with an `@` after the first `/`, only the scheme is shown.
 use super::{MASK, Way};
 use std::path::Path;
 
-/// Protocols that may stand before an address without `//`, and for which nothing but the protocol is shown then.
+/// Protocols that may come before an address without `//`. Then only the protocol is shown.
 const PROTOCOLS: &[&str] = &[
     "amqp",
     "amqps",
@@ -58,17 +59,17 @@ const PROTOCOLS: &[&str] = &[
     "wss",
     "zmq",
 ];
-/// What stands before another address or path.
+/// Prefixes of an address or path.
 const WRAPPERS: &[&str] = &["async:", "cache:", "crypto:", "video:", "image:"];
-/// What stands before several addresses, or before one with options.
+/// Prefixes of several addresses, or of one with options.
 const LISTS: &[&str] = &["concat:", "concatf:", "tee:", "subfile:"];
-/// Protocols whose last part of the path is the key of the stream.
+/// Protocols that have the key of the stream as the last part of the path.
 const KEYED: &[&str] = &[
     "rtmp", "rtmpe", "rtmps", "rtmpt", "rtmpte", "rtmpts", "srt", "rist", "whip", "whep", "icecast",
 ];
-/// Protocols whose last part of the path may be a key when they are sent to.
+/// Protocols that may have a key as the last part of the path of an output.
 const KEYED_OUTPUTS: &[&str] = &["http", "https", "ws", "wss", "ftp", "sftp"];
-/// A part of a path with one of these within is not shown, nor what follows it.
+/// A part of a path that contains one of these is hidden, with all parts after it.
 const SECRET_WORDS: &[&str] = &[
     "token",
     "passw",
@@ -86,33 +87,33 @@ const SECRET_WORDS: &[&str] = &[
     "streamkey",
     "login",
 ];
-/// The same where a word begins or ends with them.
+/// A part with a word that begins or ends with one of these is hidden too.
 const SECRET_ENDS: &[&str] = &["key", "pass"];
-/// The same where they are the whole word.
+/// A part with one of these as a word is hidden too.
 const SECRET_ALONE: &[&str] = &[
     "admin", "sig", "sid", "pin", "pw", "psk", "user", "usr", "whip", "whep",
 ];
-/// Words that look like keys and are none.
+/// Words that look like keys but are not.
 const PLAIN_WORDS: &[&str] = &[
     "m3u8", "mpeg", "mjpeg", "html", "https", "x264", "x265", "720p", "1080p",
 ];
-/// Ends of names of files: an `@` in such a name is no sign of an address.
+/// Extensions of files. An `@` in the name of such a file is no sign of an address.
 const FILES: &[&str] = &[
     "jpg", "jpeg", "png", "webp", "mp4", "m4v", "mov", "mkv", "webm", "avi", "ts", "gif", "y4m",
     "toml", "tflite", "json", "csv",
 ];
 
-/// The text as it may be shown, if it is a source or something else that is read from.
+/// The harmless form of a source or another input.
 pub fn source(text: &str) -> String {
     shown(text, Way::In)
 }
 
-/// The text as it may be shown, if it is something that is written to.
+/// The harmless form of an output.
 pub fn output(text: &str) -> String {
     shown(text, Way::Out)
 }
 
-/// A path as it may be shown: whole where there is such a file, else as a text that may be an address.
+/// The harmless form of a path: the whole path if the file exists, else that of an address.
 pub fn path(path: &Path) -> String {
     let text = path.to_string_lossy();
     if path.exists() {
@@ -122,19 +123,23 @@ pub fn path(path: &Path) -> String {
     }
 }
 
-/// The text as it may be shown. What is no address is shown as it is.
+/// The harmless form of a text. A text that is no address does not change.
 pub fn shown(text: &str, way: Way) -> String {
     visible(&without_secrets(text, way))
 }
 
-/// Characters that would end a line, move the cursor or turn the direction of writing, as escapes:
-/// a name is one word of one line.
+/// Escapes characters that would end a line, move the cursor or change the direction of writing.
 fn visible(text: &str) -> String {
     let is_hidden = |c: char| {
         c.is_control()
             || matches!(
                 c,
-                '\u{61c}' | '\u{feff}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+                '\u{61c}'
+                    | '\u{feff}'
+                    | '\u{200e}'
+                    | '\u{200f}'
+                    | '\u{2028}'..='\u{202e}'
+                    | '\u{2066}'..='\u{2069}'
             )
     };
     let mut seen = String::with_capacity(text.len());
@@ -198,7 +203,7 @@ fn without_secrets(text: &str, way: Way) -> String {
     }
 }
 
-/// A list of `HOST:PORT`, as brokers are named: each with its port, or not at all.
+/// A list of brokers, `HOST:PORT`. An entry of another form is masked.
 pub fn hosts(text: &str) -> String {
     let one = |address: &str| {
         let (scheme, host) = match address.trim().split_once("://") {
@@ -216,7 +221,7 @@ pub fn hosts(text: &str) -> String {
 }
 
 fn is_scheme(text: &str) -> bool {
-    // At least two letters: C:\ is a disk.
+    // At least two letters, because C:\ is a disk.
     (2..=16).contains(&text.len())
         && text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text
@@ -224,14 +229,14 @@ fn is_scheme(text: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '.' | '-'))
 }
 
-/// Host, port and path of an address; `None` where it is in doubt which is which.
+/// Host, port and path of an address; `None` if they cannot be told apart for certain.
 fn after_scheme(scheme: &str, rest: &str, way: Way) -> Option<String> {
     let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    // A password may hold /, ? or #: then what looks like the path is still the password.
+    // A password may hold /, ? or #: then it reaches into the path, with the @ behind it.
     if tail.contains('@') {
         return None;
     }
-    // It may hold an @ itself: the host begins after the last one.
+    // A password may hold an @ too: the host begins after the last one.
     let (user, host) = authority
         .rsplit_once('@')
         .map_or(("", authority), |(user, host)| (user, host));
@@ -281,7 +286,7 @@ fn is_host(text: &str) -> bool {
         && is_known
 }
 
-/// The path up to its first part that may be a key, and signs of what else there is.
+/// The path up to its first part that may be a key. Masks stand for that part and for the query.
 fn path_of(scheme: &str, tail: &str, way: Way) -> String {
     let (path, rest) = tail.split_at(tail.find(['?', '#']).unwrap_or(tail.len()));
     let parts: Vec<&str> = path.split('/').skip(1).collect();
@@ -295,7 +300,7 @@ fn path_of(scheme: &str, tail: &str, way: Way) -> String {
         if *part == "{camera}" || part.is_empty() {
             shown.push_str(part);
         } else if (hides_last && Some(i) == last) || !is_plain(part) {
-            // What follows may belong to the same secret.
+            // The parts after it may belong to the same secret.
             shown.push_str(MASK);
             break;
         } else {
@@ -309,14 +314,14 @@ fn path_of(scheme: &str, tail: &str, way: Way) -> String {
     shown
 }
 
-/// Whether a part of a path cannot be a key: words as people name streams, and short numbers.
+/// Whether a part of a path cannot be a key: it has words as in names of streams, or short numbers.
 fn is_plain(part: &str) -> bool {
     let part = part.replace("{camera}", "camera");
     let words: Vec<&str> = part
         .split(['.', '_', '~', ',', '-'])
         .filter(|word| !word.is_empty())
         .collect();
-    // As keys of streaming services are written: abcd-efgh-ijkl-mnop.
+    // Keys of streaming services look like this: abcd-efgh-ijkl-mnop.
     let alike = words.len() >= 4 && words.iter().all(|word| word.len() == words[0].len());
     part.len() <= 32
         && words.len() <= 6
@@ -340,7 +345,7 @@ fn is_secret_word(part: &str) -> bool {
         })
 }
 
-/// Whether letters and digits look like a word with a number and not like something random.
+/// Whether letters and digits look like a word with a number, and are not random.
 fn is_plain_word(word: &str) -> bool {
     let bytes = word.as_bytes();
     if bytes.len() <= 3 || PLAIN_WORDS.contains(&word.to_ascii_lowercase().as_str()) {
@@ -414,7 +419,8 @@ fn is_disk(text: &str) -> bool {
     text.find(":\\") == Some(1)
 }
 
-/// A graph of FFmpeg's filters: whole if it names no address, else its first filter.
+/// The harmless form of a filter graph: the whole graph if it has no address, else its first
+/// filter.
 fn filter_graph(graph: &str) -> String {
     let bare: String = graph
         .chars()
@@ -439,7 +445,7 @@ fn filter_graph(graph: &str) -> String {
     }
 }
 
-/// Whether a graph reads from one of FFmpeg's protocols.
+/// Whether a filter graph reads from one of FFmpeg's protocols.
 fn reads_elsewhere(graph: &str) -> bool {
     let lower = graph.to_ascii_lowercase();
     let names = lower
@@ -456,7 +462,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_one_word_of_one_line() {
+    fn control_characters_are_escaped() {
         assert_eq!(
             source("a\nINFO b\u{1b}[2J\r.mp4"),
             "a\\nINFO b\\u{1b}[2J\\r.mp4"
@@ -470,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn what_tells_two_cameras_apart_stays() {
+    fn harmless_parts_of_addresses_are_shown() {
         for text in [
             "rtsp://10.0.0.5:554/Streaming/Channels/101",
             "rtsp://cam/h264Preview_01_main",
@@ -586,7 +592,7 @@ mod tests {
             ("http://h/abcd-efgh-ijkl-mnop-qrst/a.ts", "http://h/***"),
         ] {
             assert_eq!(source(text), want, "{text}");
-            // What was shown once is shown the same again.
+            // The harmless form does not change again.
             assert_eq!(source(want), want);
         }
         assert_eq!(output("http://h/live/hunter2"), "http://h/live/***");

@@ -1,14 +1,16 @@
-//! Addresses, and what may be shown of them.
+//! Shows addresses without their secrets.
 //!
-//! A camera's address often holds its password, and every maker writes it in another place: before the host, in the query, as a part
-//! of the path. So nothing is searched for and masked; only what is known to be harmless is shown, and on any doubt less.
+//! A camera's address often holds its password, and every maker puts it in another place: before
+//! the host, in the query, or in the path. So mattebox does not search for passwords: it shows only
+//! parts that are known to be harmless.
 //!
 //! # Layout
 //!
 //! * [`Address`]: an address that every formatter shows in its harmless form.
-//! * [`harmless`]: what is shown of a text that may be an address.
-//! * [`option`]: options of FFmpeg that hold secrets.
-//! * [`scrub`]: takes the secrets of known addresses, and whatever else looks like an address, out of another program's words.
+//! * [`harmless`]: the harmless form of a text that may be an address.
+//! * [`option`]: options of FFmpeg with secrets.
+//! * [`scrub`]: removes the secrets of known addresses, and of texts that look like addresses, from
+//!   the messages of other programs.
 //! * [`Secret`]: a text that no formatter shows.
 pub mod harmless;
 pub mod option;
@@ -20,20 +22,20 @@ pub use secret::Secret;
 use serde::{Serialize, Serializer};
 use std::fmt;
 
-/// What is shown instead of a secret.
+/// The text in place of a secret.
 pub const MASK: &str = "***";
 
-/// Which way pictures go: the last part of an address that they are sent to is often its key.
+/// The direction of pictures. The last part of an address to which they are sent is often its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
-    /// They are read from it.
+    /// They are read from the address.
     In,
-    /// They are sent to it.
+    /// They are sent to the address.
     Out,
 }
 
-/// An address that may hold a password. `Display`, `Debug` and `Serialize` show its harmless form: scheme, host, port, and the parts
-/// of the path that cannot be a key.
+/// An address that may hold a password. `Display`, `Debug` and `Serialize` show its harmless form:
+/// scheme, host, port, and the parts of the path that cannot be a key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address {
     text: String,
@@ -41,7 +43,7 @@ pub struct Address {
 }
 
 impl Address {
-    /// An address that is read from.
+    /// An address from which pictures are read.
     pub fn source(text: impl Into<String>) -> Self {
         Address {
             text: text.into(),
@@ -49,7 +51,7 @@ impl Address {
         }
     }
 
-    /// An address that is sent to.
+    /// An address to which pictures are sent.
     pub fn output(text: impl Into<String>) -> Self {
         Address {
             text: text.into(),
@@ -57,12 +59,12 @@ impl Address {
         }
     }
 
-    /// The address with its secrets, for the program or library that connects to it and for nothing else.
+    /// The address with its secrets, only for the program or library that connects to it.
     pub fn reveal(&self) -> &str {
         &self.text
     }
 
-    /// The address as it may be shown.
+    /// The harmless form.
     fn shown(&self) -> String {
         harmless::shown(&self.text, self.way)
     }

@@ -1,22 +1,21 @@
-//! Options of FFmpeg that hold secrets.
+//! Options of FFmpeg with secrets.
 
-/// Parts of names of options whose values are not shown: passwords, keys, and headers, which hold
+/// Options whose names have such a part are not shown: passwords, keys, and headers, which hold
 /// both.
 const SECRET: &[&str] = &[
     "auth", "cookie", "cred", "header", "key", "login", "pass", "pat", "proxy", "referer",
     "secret", "session", "sign", "token", "user",
 ];
-/// Names that have such a part and hold no secret.
+/// Names with such a part, without a secret.
 const HARMLESS: &[&str] = &["keyint_min", "pass", "passlogfile"];
 
-/// Whether an option holds a secret by its name.
+/// Whether the name of an option means a secret.
 pub fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     !HARMLESS.contains(&name.as_str()) && SECRET.iter().any(|word| name.contains(word))
 }
 
-/// Whether the value of an option is known to hold no secret: a number, a size, a time or a word of
-/// the program's own.
+/// Whether the value of an option is harmless: a number, a size, a time or a plain word.
 pub fn is_plain(name: &str, value: &str) -> bool {
     let is_word = value.len() <= 24
         && value
@@ -30,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_be_a_secret_is_told_by_its_name_and_its_form() {
+    fn secrets_are_known_by_their_name_and_their_form() {
         for (name, value, plain) in [
             ("probesize", "5000000", true),
             ("fflags", "nobuffer", true),

@@ -1,16 +1,16 @@
-//! Takes secrets out of the words of other programs and libraries, which repeat the addresses that they were given: whole, in part,
-//! with other escapes, or with a host that they were sent on to.
+//! Removes secrets from the messages of other programs and libraries. These repeat addresses:
+//! whole, in part, with other escapes, or with the host of a redirect.
 use super::{MASK, Way, harmless, option};
 use std::process::Command;
 
-/// A part of a secret this long is masked wherever it stands; a shorter one only where it is a word.
+/// A part of a secret of at least this length is masked everywhere; a shorter one only as a word.
 const LONG: usize = 4;
-/// What separates the parts of an address.
+/// Separators of the parts of an address.
 const SEPARATORS: &[char] = &[
     ':', '/', '?', '#', '@', '&', '=', ';', '|', '\\', ',', ' ', '\t', '\'', '"', '[', ']', '<',
     '>', '(', ')', '!',
 ];
-/// Proxies are addresses too.
+/// Environment variables with the addresses of proxies.
 const PROXIES: &[&str] = &[
     "http_proxy",
     "https_proxy",
@@ -23,9 +23,9 @@ const PROXIES: &[&str] = &[
 /// The secrets of some addresses.
 #[derive(Clone, Default)]
 pub struct Scrubber {
-    /// Whole texts and what is shown of them.
+    /// Whole texts and their harmless forms.
     whole: Vec<(String, String)>,
-    /// Parts that are not shown, the longest first.
+    /// Secret parts, the longest first.
     parts: Vec<String>,
 }
 
@@ -36,7 +36,7 @@ impl std::fmt::Debug for Scrubber {
 }
 
 impl Scrubber {
-    /// Knows the secrets of these texts. Those that are no addresses have none.
+    /// Knows the secrets of these texts. A text that is no address has none.
     pub fn of(texts: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         let mut scrubber = Scrubber::default();
         texts
@@ -57,7 +57,7 @@ impl Scrubber {
         scrubber
     }
 
-    /// Knows the secrets in the arguments of a command, and in the proxies that it may use.
+    /// Knows the secrets in the arguments of a command, and of the proxies that it may use.
     pub fn of_command(command: &Command) -> Self {
         let arguments: Vec<_> = command
             .get_args()
@@ -70,14 +70,14 @@ impl Scrubber {
                 scrubber.hide(&pair[1]);
             }
         }
-        // What FFmpeg writes to comes last.
+        // The last argument is FFmpeg's output.
         if let Some(output) = arguments.last() {
             scrubber.learn(output, Way::Out);
         }
         scrubber.sorted()
     }
 
-    /// Knows the secrets of these addresses, and of the proxies that may stand before them.
+    /// Knows the secrets of these addresses, and of the proxies that may be used for them.
     pub fn of_addresses(addresses: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         let addresses = addresses
             .into_iter()
@@ -85,11 +85,11 @@ impl Scrubber {
         Scrubber::of(addresses.chain(PROXIES.iter().filter_map(|name| std::env::var(name).ok())))
     }
 
-    /// A text that is a secret as a whole, and so are its longer words.
+    /// Adds a text that is secret as a whole; its longer words are secret too.
     fn hide(&mut self, secret: &str) {
         self.whole.push((secret.to_owned(), MASK.to_owned()));
         let words = secret.split(SEPARATORS).filter(|word| word.len() >= LONG);
-        // The name of a header is none.
+        // The name of a header is not secret.
         let words = words.filter(|word| !secret.contains(&format!("{word}:")));
         self.parts.extend(words.map(str::to_owned));
     }
@@ -97,7 +97,7 @@ impl Scrubber {
     fn learn(&mut self, text: &str, way: Way) {
         let mut shown = harmless::shown(text, way);
         if shown == text && text.contains('=') {
-            // A graph of filters is an argument without its `lavfi:`.
+            // It may be a graph of filters, whose argument has no `lavfi:`.
             let graph = harmless::source(&format!("lavfi:{text}"));
             shown = graph.trim_start_matches("lavfi:").to_owned();
         }
@@ -114,19 +114,20 @@ impl Scrubber {
                     }
                 }
             }
-            // Without a secret it is no address either, but an example such as `http://`.
+            // Without a secret part the text is only an example, such as `http://`.
             if self.parts.len() > known {
                 self.whole.push((variant, shown.clone()));
             }
         }
     }
 
-    /// The words without secrets: known ones are masked, and what looks like an address is shown in its harmless form.
-    pub fn scrub(&self, words: &str) -> String {
-        scrub_addresses(&self.scrub_known(words))
+    /// The text without secrets: known ones are masked, and everything that looks like an address
+    /// has its harmless form.
+    pub fn scrub(&self, text: &str) -> String {
+        scrub_addresses(&self.scrub_known(text))
     }
 
-    /// Our own words without the secrets of the known addresses. Addresses that are examples stay.
+    /// The text without the secrets of known addresses. Other addresses, such as examples, stay.
     pub fn scrub_known(&self, words: &str) -> String {
         let mut words = words.to_owned();
         for (text, shown) in &self.whole {
@@ -142,12 +143,12 @@ impl Scrubber {
     }
 }
 
-/// The parts of an address that may be secrets, each alone.
+/// The single parts of an address that may be secrets.
 fn parts(text: &str) -> Vec<&str> {
     let mut found = Vec::new();
     for part in text.split(SEPARATORS) {
         let at = part.as_ptr() as usize - text.as_ptr() as usize;
-        // The name of a value is not secret, and often a word that messages need.
+        // The name of a value is not secret, and often a word of the message.
         let is_named = text[at + part.len()..].starts_with('=');
         let is_name =
             |word: &str| word.len() <= 12 && word.chars().all(|c| c.is_ascii_alphabetic());
@@ -167,7 +168,7 @@ fn parts(text: &str) -> Vec<&str> {
     found
 }
 
-/// Replaces a short secret where it is a word.
+/// Masks a short secret where it is a word.
 fn replace_words(text: &str, word: &str) -> String {
     let mut done = String::with_capacity(text.len());
     let mut rest = text;
@@ -183,7 +184,7 @@ fn replace_words(text: &str, word: &str) -> String {
     done + rest
 }
 
-/// Shows what looks like an address in its harmless form.
+/// The text, with the harmless form of everything that looks like an address.
 pub fn scrub_addresses(text: &str) -> String {
     let ends = |c: char| {
         c.is_whitespace() || c.is_control() || matches!(c, '\'' | '"' | '<' | '>' | '(' | ')' | '`')
@@ -203,7 +204,7 @@ pub fn scrub_addresses(text: &str) -> String {
     done
 }
 
-/// The text with its percent escapes undone.
+/// The text without percent escapes.
 fn decoded(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut plain = Vec::with_capacity(bytes.len());
@@ -280,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_were_not_given_are_shown_in_their_harmless_form() {
+    fn unknown_addresses_are_shown_in_their_harmless_form() {
         let scrubber = Scrubber::default();
         assert_eq!(
             scrubber.scrub(

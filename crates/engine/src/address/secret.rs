@@ -1,4 +1,4 @@
-//! A text that must never be shown: not in logs, not by `mattebox config`, not in an error.
+//! A text that is never shown: not in logs, not by `mattebox config`, not in errors.
 use super::MASK;
 use std::fmt;
 

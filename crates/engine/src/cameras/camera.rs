@@ -113,7 +113,7 @@ pub struct Holds {
 
 /// A new camera for the registry.
 pub struct Introduction {
-    /// Its source as it was written, with passwords masked.
+    /// Its source in its harmless form, as in the settings.
     pub source: String,
     /// The backgrounds that its output can hold.
     pub holds: Holds,
@@ -129,7 +129,7 @@ pub struct Introduction {
 pub struct Camera {
     /// Its name.
     pub id: CameraId,
-    /// Its source as it was written, with passwords masked.
+    /// Its source in its harmless form, as in the settings.
     pub source: String,
     /// The condition of its source.
     pub status: Status,
@@ -243,8 +243,8 @@ impl Camera {
         });
     }
 
-    /// Whether a frame has to be processed for viewers: while a viewer waits, and else once a second,
-    /// so that the page begins with a picture.
+    /// Whether a frame has to be processed for viewers: while a viewer waits, and else once a
+    /// second, so that the page begins with a picture.
     pub fn wants_frame(&self) -> bool {
         self.previews_queue.is_watched() && self.previews.wants()
     }

@@ -1,8 +1,8 @@
 //! One camera's newest pictures, encoded once for all viewers.
 //!
-//! A thread of the pipeline offers each frame. It only copies, and only the views that have viewers.
-//! The thread of [`super::registry`] encodes the last offer. A viewer gets the newest picture
-//! whenever it is ready for one: a slow viewer misses frames and does not slow down others.
+//! A thread of the pipeline offers each frame. It only copies, and only the views that have
+//! viewers. The thread of [`super::registry`] encodes the last offer. A viewer gets the newest
+//! picture whenever it is ready for one: a slow viewer misses frames and does not slow down others.
 use super::{checkerboard, cutout};
 use bytes::Bytes;
 use image::{GrayImage, RgbImage};

@@ -17,7 +17,8 @@ pub struct Quality {
     /// How much alpha changes where the picture does not, in percent. `None` before the first two
     /// neighbouring frames.
     pub flicker: Option<f64>,
-    /// The width of the matte's edge, from background to person, in pixels. `None` without a person.
+    /// The width of the matte's edge, from background to person, in pixels. `None` without a
+    /// person.
     pub edge_width: Option<f64>,
     /// The time since which there is no person.
     pub no_person_since: Option<Instant>,

@@ -83,8 +83,8 @@ impl CameraRegistry {
         cameras.retain(|_, camera| stays(camera));
     }
 
-    /// Removes cameras without a frame for longer than `quiet`. They are introduced again with their
-    /// next frame.
+    /// Removes cameras without a frame for longer than `quiet`. They are introduced again with
+    /// their next frame.
     pub fn forget_quiet(&self, quiet: Duration) {
         self.retain_cameras(|camera| camera.quiet_for() <= quiet);
     }

@@ -11,15 +11,15 @@ use mattebox_core::compose::{Background, Composed};
 /// backgrounds.
 const MAX_BLANKS: usize = 4;
 
-/// A frame whose matte is known. The full matte, the picture and the file are each made at the first
-/// call that needs them, so the others cost nothing.
+/// A frame whose matte is known. The full matte, the picture and the file are each made at the
+/// first call that needs them, so the others cost nothing.
 pub struct MattedFrame<'a> {
     tools: &'a mut Tools,
     step: ProcessorStep<'a>,
     picture: &'a RgbImage,
     background: Background,
-    /// All frames have one background, so files may be used again. This only saves work: both caches
-    /// compare the background itself.
+    /// All frames have one background, so files may be used again. This only saves work: both
+    /// caches compare the background itself.
     is_fixed: bool,
     is_refined: bool,
     is_composed: bool,

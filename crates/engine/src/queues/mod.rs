@@ -2,9 +2,9 @@
 //!
 //! Cameras are served in turn. With the soft matte, a camera's frames are segmented one after the
 //! other, because each needs the state that the one before left. A thread takes this state with the
-//! frame and gives it back as soon as the frame is segmented. Then it refines, composes and encodes,
-//! while another thread segments the camera's next frame, or decodes it if the state is still in
-//! use.
+//! frame and gives it back as soon as the frame is segmented. Then it refines, composes and
+//! encodes, while another thread segments the camera's next frame, or decodes it if the state is
+//! still in use.
 //!
 //! Every operation takes the same time with ten cameras and with ten thousand.
 mod lease;

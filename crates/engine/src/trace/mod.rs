@@ -1,23 +1,26 @@
-//! Traces: the way of each frame in spans, which whoever asked for them is sent by OTLP.
+//! Traces: the way of each frame in spans, sent to a collector by OTLP.
 //!
 //! ```text
 //! capture ─┬─ encode
-//!          └─ send camera_frames ┄┄ traceparent, in the record's headers ┄┄► process camera_frames ─┬─ read
-//!                                                                                                  ├─ segment … encode
-//!                                                                                                  └─ write, or send of the result
+//!          └─ send camera_frames
+//!               ┊ traceparent, in the record's headers
+//!               ▼
+//!             process camera_frames ─┬─ read
+//!                                    ├─ segment … encode
+//!                                    └─ write, or send of the result
 //! ```
 //!
-//! A span is a step with its beginning and its end. Its name and attributes follow OpenTelemetry's conventions for messaging
-//! (<https://opentelemetry.io/docs/specs/semconv/messaging/>); those of our own begin with `mattebox.`.
+//! A span is a step with its begin and its end. Its name and attributes follow OpenTelemetry's
+//! conventions for messaging (<https://opentelemetry.io/docs/specs/semconv/messaging/>). Other
+//! attributes begin with `mattebox.`.
 //!
 //! # Layout
 //!
-//! * [`Tracer`]: whether there are traces at all, and where they go. [`Span`]: a step of a frame. Both do nothing, and cost nothing, unless
-//!   traces are asked for.
-//! * `export`: sends spans; a collector that is not there is said once, and holds up nobody.
+//! * [`Tracer`]: makes spans and sends them. [`Span`]: a step of a frame. Both do nothing unless
+//!   the settings ask for traces.
+//! * `export`: sends spans. A missing collector is logged once, and does not delay frames.
 //! * `messaging`: sending and receiving: the context of a trace in the headers of a record.
-//!
-//! Without the feature `otlp` there are no spans: the same types do nothing.
+//! * `off`: the same types without the feature `otlp`. They do nothing.
 mod error;
 #[cfg(not(feature = "otlp"))]
 mod off;

@@ -3,27 +3,27 @@ use super::{TraceError, TraceSettings};
 use mattebox_core::frame::{CameraId, FrameNumber};
 use std::{marker::PhantomData, time::Instant};
 
-/// Makes no spans.
+/// A tracer that makes no spans.
 #[derive(Debug, Clone, Default)]
 pub struct Tracer(());
 
-/// No step of a frame.
+/// A span that notes nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Span(());
 
-/// Nothing of a record's trace.
+/// The context of a record's trace, which is ignored.
 #[derive(Debug, Default)]
 pub struct Parent<'a>(PhantomData<&'a str>);
 
 impl<'a> Parent<'a> {
-    /// Takes nothing.
+    /// Ignores the headers.
     pub fn of(_: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
         Parent::default()
     }
 }
 
 impl Tracer {
-    /// An error where traces are asked for.
+    /// An error if the settings ask for traces.
     pub fn open(settings: Option<&TraceSettings>, _: &str) -> Result<Self, TraceError> {
         match settings {
             None => Ok(Tracer::default()),
@@ -31,17 +31,17 @@ impl Tracer {
         }
     }
 
-    /// No trace.
+    /// A span that notes nothing.
     pub fn begin(&self, _: &'static str, _: Instant) -> Span {
         Span::default()
     }
 
-    /// No trace.
+    /// A span that notes nothing.
     pub fn process<'a>(&self, _: &str, _: &str, _: impl FnOnce() -> Parent<'a>) -> Span {
         Span::default()
     }
 
-    /// Nothing is left.
+    /// Does nothing.
     pub fn close(&self) {}
 }
 
@@ -51,30 +51,30 @@ impl Span {
         work()
     }
 
-    /// Notes nothing.
+    /// Does nothing.
     pub fn of_camera(&self, _: &CameraId) {}
 
-    /// Notes nothing.
+    /// Does nothing.
     pub fn of_frame(&self, _: FrameNumber) {}
 
-    /// Notes nothing.
+    /// Does nothing.
     pub fn outcome(&self, _: &'static str) {}
 
-    /// Notes nothing.
+    /// Does nothing.
     pub fn reason(&self, _: &'static str) {}
 
-    /// Notes nothing.
+    /// Does nothing.
     pub fn dead(&self, _: &'static str, _: &str) {}
 
-    /// Notes nothing.
+    /// Does nothing.
     pub fn fail(&self, _: impl Into<String>) {}
 
-    /// No step.
+    /// A span that notes nothing.
     pub fn send(&self, _: &str) -> Span {
         Span::default()
     }
 
-    /// Notes nothing.
+    /// Does nothing.
     pub fn place(&self, _: i32, _: i64) {}
 
     /// No headers.

@@ -1,13 +1,14 @@
-//! Where traces go.
+//! Settings of traces.
 use crate::address::Address;
 
-/// Where traces go, and how many.
+/// The collector, and the share of frames.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TraceSettings {
-    /// The address that spans are sent to.
+    /// The address of the collector.
     pub endpoint: Address,
-    /// It is on this machine.
+    /// The collector is on this machine.
     pub is_local: bool,
-    /// The share of frames whose trace is sent, 0 to 1. A frame whose trace was begun elsewhere has its say from there.
+    /// The share of frames whose trace is sent, 0 to 1. A frame whose trace began in another
+    /// process follows the decision of that process.
     pub sample: f64,
 }

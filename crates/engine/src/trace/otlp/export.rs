@@ -12,10 +12,10 @@ use std::{
     time::Duration,
 };
 
-/// How long one request may take, with its repetitions.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The time limit of one request, with its repetitions.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Sends spans, and says when that does not work and when it does again.
+/// Sends spans, and logs when that fails and when it works again.
 #[derive(Debug)]
 pub(super) struct Export {
     to: Otlp,
@@ -26,9 +26,9 @@ pub(super) struct Export {
 
 impl Export {
     pub(super) fn new(settings: &TraceSettings) -> Result<Self, TraceError> {
-        // The same TLS as the live page's. Somebody may have chosen before.
+        // The same TLS as the live page, which may have installed it before.
         let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
-        let mut client = reqwest::blocking::Client::builder().timeout(PATIENCE);
+        let mut client = reqwest::blocking::Client::builder().timeout(REQUEST_TIMEOUT);
         if settings.is_local {
             client = client.no_proxy();
         }
@@ -38,7 +38,7 @@ impl Export {
             .with_protocol(Protocol::HttpBinary)
             .with_http_client(client)
             .with_endpoint(settings.endpoint.reveal())
-            .with_timeout(PATIENCE);
+            .with_timeout(REQUEST_TIMEOUT);
         let scrubber = Scrubber::of_addresses([settings.endpoint.reveal()]);
         let to = exporter
             .build()
@@ -54,16 +54,16 @@ impl Export {
 
 impl SpanExporter for Export {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        // The error repeats the address, also in the log of the library that called.
+        // The error repeats the address, and the calling library logs it.
         let clean = |error: OTelSdkError| {
             OTelSdkError::InternalFailure(self.scrubber.scrub(&error.to_string()))
         };
         let sent = self.to.export(batch).await.map_err(clean);
         match (&sent, self.is_lost.swap(sent.is_err(), Relaxed)) {
             (Err(error), false) => {
-                let hint = "an OTLP collector is to listen there, over HTTP (port 4318), not gRPC";
+                let hint = "mattebox needs an OTLP collector over HTTP (port 4318), not gRPC";
                 tracing::warn!(
-                    "traces cannot be sent to {}, and are lost until they can: {error} ({hint})",
+                    "traces cannot be sent to {} and are lost: {error} ({hint})",
                     self.address
                 );
             }

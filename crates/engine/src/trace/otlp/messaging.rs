@@ -1,5 +1,5 @@
-//! Sending and receiving. A trace goes on from one process to the next by W3C Trace Context (<https://www.w3.org/TR/trace-context/>) in the
-//! headers of a record.
+//! Sending and receiving. W3C Trace Context (<https://www.w3.org/TR/trace-context/>) in the headers
+//! of a record continues a trace in the next process.
 use super::{OpenSpan, Span, Tracer};
 use opentelemetry::{
     Context, KeyValue,
@@ -8,17 +8,17 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 
-/// The headers that a context has: the second only where somebody has put something into it.
+/// The headers of a context. The second is optional.
 const NAMES: [&str; 2] = ["traceparent", "tracestate"];
 
-/// What a record says of its trace.
+/// The context of a record's trace.
 #[derive(Debug, Default)]
 pub struct Parent<'a> {
     values: [Option<&'a str>; NAMES.len()],
 }
 
 impl<'a> Parent<'a> {
-    /// Takes what is a trace's out of the headers of a record. What is no text is nobody's trace.
+    /// The context in the headers of a record. Headers that are not UTF-8 are ignored.
     pub fn of(headers: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
         let mut parent = Parent::default();
         for (name, value) in headers {
@@ -47,7 +47,7 @@ impl Extractor for Parent<'_> {
 }
 
 impl Tracer {
-    /// Goes on with the trace of a record that came from a topic; begins one where it has none.
+    /// Continues the trace of a record from a topic, or begins one.
     pub fn process<'a>(
         &self,
         topic: &str,
@@ -63,12 +63,12 @@ impl Tracer {
             group.to_owned(),
         ));
         let name = format!("process {topic}");
-        let what = open
+        let builder = open
             .tracer
             .span_builder(name)
             .with_kind(SpanKind::Consumer)
             .with_attributes(attributes);
-        Span::start(open, what, &parent().context())
+        Span::start(open, builder, &parent().context())
     }
 }
 
@@ -82,29 +82,29 @@ fn attributes(topic: &str, operation: &'static str, kind: &'static str) -> Vec<K
 }
 
 impl Span {
-    /// Begins to send a record to a topic, as a step within this one.
+    /// Begins a step within this one: to send a record to a topic.
     pub fn send(&self, topic: &str) -> Span {
         let Some(OpenSpan { open, context }) = &self.0 else {
             return Span::default();
         };
         let name = format!("send {topic}");
-        let what = open.tracer.span_builder(name).with_kind(SpanKind::Producer);
+        let builder = open.tracer.span_builder(name).with_kind(SpanKind::Producer);
         Span::start(
             open,
-            what.with_attributes(attributes(topic, "send", "send")),
+            builder.with_attributes(attributes(topic, "send", "send")),
             context,
         )
     }
 
-    /// Notes where the record is.
+    /// Sets the partition and offset of the record.
     pub fn place(&self, partition: i32, offset: i64) {
-        if self.seen().is_some() {
+        if self.recorded().is_some() {
             self.set("messaging.destination.partition.id", partition.to_string());
             self.set("messaging.kafka.offset", offset);
         }
     }
 
-    /// The headers by which a record carries the trace on; none without one.
+    /// The headers that continue the trace in a record; empty without a trace.
     pub fn headers(&self) -> Vec<(String, String)> {
         self.0
             .as_ref()
@@ -135,7 +135,7 @@ mod tests {
     use opentelemetry::trace::TraceContextExt;
 
     #[test]
-    fn what_is_no_context_begins_a_new_trace() {
+    fn a_damaged_context_begins_a_new_trace() {
         let known = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         let parent = Parent::of([
             ("other", b"x".as_slice()),

@@ -20,21 +20,22 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// Spans that wait to be sent; more are lost. Some seconds of a few hundred frames per second.
-const WAITING: usize = 16_384;
-/// Spans in one request.
-const BATCH: usize = 2_048;
-/// How long spans wait for others to be sent with.
-const PAUSE: Duration = Duration::from_secs(1);
-/// How long the last spans may take at the end.
-const LAST: Duration = Duration::from_secs(5);
+/// Spans that wait to be sent; more are lost. Enough for seconds of a few hundred frames per
+/// second.
+const MAX_WAITING: usize = 16_384;
+/// Spans in one request, at most.
+const MAX_BATCH: usize = 2_048;
+/// The time that spans wait for others of the same request.
+const BATCH_DELAY: Duration = Duration::from_secs(1);
+/// The time limit for the last spans at the end.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Makes spans and sends them.
 #[derive(Debug, Clone, Default)]
-pub struct Tracer(Option<Arc<Open>>);
+pub struct Tracer(Option<Arc<OpenTracer>>);
 
 #[derive(Debug)]
-struct Open {
+struct OpenTracer {
     provider: SdkTracerProvider,
     tracer: SdkTracer,
 }
@@ -45,22 +46,23 @@ pub struct Span(Option<OpenSpan>);
 
 #[derive(Debug, Clone)]
 struct OpenSpan {
-    open: Arc<Open>,
+    open: Arc<OpenTracer>,
     context: Context,
 }
 
 impl Tracer {
-    /// A tracer that sends to the address of the settings, as the service `mattebox-<command>` unless `OTEL_SERVICE_NAME` says otherwise.
+    /// A tracer that sends to the address of the settings. The service is `OTEL_SERVICE_NAME`, or
+    /// `mattebox-<command>`.
     pub fn open(settings: Option<&TraceSettings>, command: &str) -> Result<Self, TraceError> {
         let Some(settings) = settings else {
             return Ok(Tracer::default());
         };
         let batch = BatchConfigBuilder::default()
-            .with_max_queue_size(WAITING)
-            .with_max_export_batch_size(BATCH);
+            .with_max_queue_size(MAX_WAITING)
+            .with_max_export_batch_size(MAX_BATCH);
         let export = Export::new(settings)?;
         let processor = BatchSpanProcessor::builder(export)
-            .with_batch_config(batch.with_scheduled_delay(PAUSE).build())
+            .with_batch_config(batch.with_scheduled_delay(BATCH_DELAY).build())
             .build();
         let mut resource = Resource::builder()
             .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
@@ -69,14 +71,14 @@ impl Tracer {
         }
         let provider = SdkTracerProvider::builder()
             .with_span_processor(processor)
-            // Whoever began a trace decides whether it is sent: it is there as a whole or not at all.
+            // The process that began a trace decides whether it is sent, so that it is whole.
             .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(
                 settings.sample,
             ))))
             .with_resource(resource.build())
             .build();
         let tracer = provider.tracer("mattebox");
-        Ok(Tracer(Some(Arc::new(Open { provider, tracer }))))
+        Ok(Tracer(Some(Arc::new(OpenTracer { provider, tracer }))))
     }
 
     /// Begins a frame's trace.
@@ -91,10 +93,10 @@ impl Tracer {
         )
     }
 
-    /// Sends what is left.
+    /// Sends the last spans.
     pub fn close(&self) {
         if let Some(open) = &self.0
-            && let Err(error) = open.provider.shutdown_with_timeout(LAST)
+            && let Err(error) = open.provider.shutdown_with_timeout(CLOSE_TIMEOUT)
         {
             tracing::debug!("the last traces were not sent: {error}");
         }
@@ -102,17 +104,17 @@ impl Tracer {
 }
 
 impl Span {
-    fn start(open: &Arc<Open>, what: SpanBuilder, parent: &Context) -> Self {
-        let span = what.start_with_context(&open.tracer, parent);
-        // A frame's trace is nobody's "current" one: threads work on many frames in turn.
+    fn start(open: &Arc<OpenTracer>, builder: SpanBuilder, parent: &Context) -> Self {
+        let span = builder.start_with_context(&open.tracer, parent);
+        // No span is the "current" one of a thread: threads work on many frames in turn.
         Span(Some(OpenSpan {
             open: open.clone(),
             context: parent.with_span(span),
         }))
     }
 
-    /// The step if somebody will see it.
-    fn seen(&self) -> Option<&OpenSpan> {
+    /// The span if it is recorded.
+    fn recorded(&self) -> Option<&OpenSpan> {
         self.0
             .as_ref()
             .filter(|step| step.context.span().is_recording())
@@ -120,7 +122,7 @@ impl Span {
 
     /// Runs a step within this one.
     pub fn time<T>(&self, name: &'static str, work: impl FnOnce() -> T) -> T {
-        let Some(OpenSpan { open, context }) = self.seen() else {
+        let Some(OpenSpan { open, context }) = self.recorded() else {
             return work();
         };
         let mut span = open
@@ -132,21 +134,21 @@ impl Span {
         result
     }
 
-    /// Notes something of the step.
+    /// Sets an attribute.
     fn set(&self, key: &'static str, value: impl Into<Value>) {
-        if let Some(step) = self.seen() {
+        if let Some(step) = self.recorded() {
             step.context.span().set_attribute(KeyValue::new(key, value));
         }
     }
 
-    /// Notes whose frame it is.
+    /// Sets the camera of the frame.
     pub fn of_camera(&self, camera: &CameraId) {
-        if self.seen().is_some() {
+        if self.recorded().is_some() {
             self.set("mattebox.camera", camera.to_string());
         }
     }
 
-    /// Notes the number of the frame.
+    /// Sets the number of the frame.
     pub fn of_frame(&self, number: FrameNumber) {
         self.set(
             "mattebox.frame",
@@ -159,7 +161,7 @@ impl Span {
         self.set("mattebox.outcome", outcome);
     }
 
-    /// Sets why the frame was dropped or skipped.
+    /// Sets the reason why the frame was dropped or skipped.
     pub fn reason(&self, reason: &'static str) {
         self.set("mattebox.reason", reason);
     }
@@ -173,13 +175,13 @@ impl Span {
 
     /// Notes that the step failed.
     pub fn fail(&self, why: impl Into<String>) {
-        if let Some(step) = self.seen() {
+        if let Some(step) = self.recorded() {
             step.context.span().set_status(Status::error(why.into()));
         }
     }
 }
 
-/// The time on the wall at a moment that is past.
+/// The system's time at a past instant.
 fn since(at: Instant) -> SystemTime {
     SystemTime::now()
         .checked_sub(at.elapsed())
