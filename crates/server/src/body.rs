@@ -6,10 +6,10 @@ use axum::{
 };
 use std::time::Duration;
 
-/// How long a picture or a change of settings may take to arrive.
+/// The time limit for receiving a picture or a change of settings.
 pub(super) const BODY_TIME: Duration = Duration::from_secs(30);
 
-/// The whole body. What is too long, or takes too long, is not waited for.
+/// Receives the whole body. It is an error as soon as it is too long or takes too long.
 pub(super) async fn receive(
     headers: &HeaderMap,
     body: Body,

@@ -1,14 +1,16 @@
-//! Who may ask: the right host, the right origin, the right token.
+//! Checks the host, the origin and the token of each request.
 //!
-//! * A page of another site must not read or change anything by way of a browser that can reach us. Its requests carry an `Origin` that is not
-//!   ours or say `Sec-Fetch-Site: cross-site`. If it has its own name point to our address (DNS rebinding), they carry a `Host` that is not ours:
-//!   addresses and localhost cannot be pointed anywhere, other names must be given with `--view-host`.
-//! * Where a token is set, it is needed for everything that shows or changes something.
+//! * A page of another site must not read or change anything through a browser that can reach this
+//!   server. Its requests have another `Origin` or `Sec-Fetch-Site: cross-site`. If the site points
+//!   its own name at this server's address (DNS rebinding), they have another `Host`. IP addresses
+//!   and localhost are always allowed, because DNS cannot point them elsewhere. Other names need
+//!   `--view-host`.
+//! * If a token is set, every request that shows or changes something needs it.
 use super::{
     places::Place,
     problem::Problem,
     site::{Refusal, Site},
-    token::Shown,
+    token::TokenCheck,
 };
 use axum::{
     extract::{Request, State},
@@ -18,9 +20,8 @@ use axum::{
 };
 use std::{net::IpAddr, sync::Arc};
 
-/// Top-level domains that no site of the internet is below: RFC 6762, 6761, ICANN's reservation of
-/// .internal and its refusal to delegate .home and .corp; and those of routers and of Kubernetes'
-/// services.
+/// Top-level domains without sites of the internet: by RFC 6762 and 6761, by ICANN (.internal is
+/// reserved, .home and .corp are not delegated), of routers, and of Kubernetes' services.
 const PRIVATE: [&str; 7] = [
     "internal",
     "local",
@@ -31,7 +32,7 @@ const PRIVATE: [&str; 7] = [
     "svc",
 ];
 
-/// Lets a request through or says why not.
+/// Lets a request through, or answers it with a problem.
 pub(super) async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
     let uri = request.uri();
@@ -51,7 +52,8 @@ pub(super) async fn guard(State(site): State<Arc<Site>>, request: Request, next:
         }
     };
     if response.status() == StatusCode::UNAUTHORIZED {
-        // Players send a password only when they are asked for it; a browser would open its own window over the login page.
+        // Players send a password only if asked for it. A browser would open its own dialog over
+        // the login page.
         let schemes: &[&'static str] = match is_browser {
             true => &["Bearer realm=\"mattebox\""],
             false => &[
@@ -72,7 +74,7 @@ pub(super) async fn guard(State(site): State<Arc<Site>>, request: Request, next:
         .and_then(|kind| kind.to_str().ok())
         .unwrap_or_default();
     if response.status().is_client_error() && kind.starts_with("text/plain") {
-        // What could not be read before it was ours to answer.
+        // axum rejected the request before a handler, as plain text.
         response =
             Problem::new(response.status(), "this request cannot be understood").into_response();
     }
@@ -80,11 +82,10 @@ pub(super) async fn guard(State(site): State<Arc<Site>>, request: Request, next:
     response
 }
 
-/// Lets a request for numbers through, if the name by which it came is one that no other site can
-/// point at this machine.
-pub(super) async fn guard_numbers(request: Request, next: Next) -> Response {
+/// Lets a request for metrics through if no other site can point its host name at this machine.
+pub(super) async fn guard_metrics(request: Request, next: Next) -> Response {
     let (headers, uri) = (request.headers(), request.uri());
-    // A program may leave the host out; a browser cannot.
+    // A program may send no host; a browser always sends one.
     let is_missing = uri.authority().is_none() && !headers.contains_key(header::HOST);
     let is_open = is_missing || !needs_token(uri.path());
     let mut response = match hosts(headers, uri) {
@@ -107,8 +108,8 @@ fn refusal(site: &Site, request: &Request) -> Option<(Refusal, Problem)> {
         .as_ref()
         .is_some_and(|hosts| hosts.iter().all(is_allowed))
     {
-        let way_out = "for the page by its address, or start with --view-host and this name";
-        return Some((Refusal::Host, unknown_host(hosts, way_out)));
+        let advice = "for the page by its address, or start with --view-host and this name";
+        return Some((Refusal::Host, unknown_host(hosts, advice)));
     }
     if !is_our_origin(request.method(), headers, uri) {
         let problem = Problem::forbidden("a page of another site asks for this");
@@ -117,17 +118,18 @@ fn refusal(site: &Site, request: &Request) -> Option<(Refusal, Problem)> {
     if !needs_token(uri.path()) {
         return None;
     }
-    let shown = site.shown_in(headers);
-    if shown == Shown::Wrong {
+    let check = site.check_token(headers);
+    if check == TokenCheck::Wrong {
         site.note_wrong_token(place.map(|place| place.peer()));
     }
-    if shown != Shown::Right {
-        let detail = "the token is missing or wrong: send it as `Authorization: Bearer TOKEN`, as the password of Basic, or log in at /";
+    if check != TokenCheck::Right {
+        let detail = "the token is missing or wrong: send it as `Authorization: Bearer TOKEN`, as \
+                      the password of Basic, or log in at /";
         let problem = Problem::new(StatusCode::UNAUTHORIZED, detail);
         return Some((Refusal::Token, problem));
     }
-    let is_reserved = uri.path() == "/metrics";
-    if !is_reserved && !place.is_none_or(|place| place.admit()) {
+    let is_metrics = uri.path() == "/metrics";
+    if !is_metrics && !place.is_none_or(|place| place.admit()) {
         let detail =
             "too many connections are open: close windows of this page, or try again later";
         let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail);
@@ -136,15 +138,15 @@ fn refusal(site: &Site, request: &Request) -> Option<(Refusal, Problem)> {
     None
 }
 
-fn unknown_host(hosts: Option<Vec<String>>, way_out: &str) -> Problem {
+fn unknown_host(hosts: Option<Vec<String>>, advice: &str) -> Problem {
     let names = hosts.unwrap_or_default().join("\" and \"");
     Problem::forbidden(format!(
-        "host name \"{names}\" is not allowed: ask {way_out}"
+        "host name \"{names}\" is not allowed: ask {advice}"
     ))
 }
 
-/// What needs no token: the page's style and code, the health that process managers ask for, and
-/// signing in and out.
+/// Whether a path needs a token: all do, except the page's style and code, the health checks of
+/// process managers, and login and logout.
 fn needs_token(path: &str) -> bool {
     !path.starts_with("/assets/") && !matches!(path, "/login" | "/logout" | "/healthz" | "/readyz")
 }
@@ -156,15 +158,15 @@ fn authority(headers: &HeaderMap, uri: &Uri) -> Option<Authority> {
     }
 }
 
-/// Every name by which a request says that it came: by its header, and, of HTTP/2 and proxies, by
-/// its address. `None` if there is none, or one that cannot be read.
+/// Every host name of a request: from its header and, with HTTP/2 and proxies, from its address.
+/// `None` if there is none, or one that cannot be parsed.
 fn hosts(headers: &HeaderMap, uri: &Uri) -> Option<Vec<String>> {
     if headers.get_all(header::HOST).iter().count() > 1 {
         return None;
     }
     let mut names = Vec::new();
     for authority in [authority(headers, uri), uri.authority().cloned()] {
-        // A header that cannot be read is no missing one.
+        // A header that cannot be parsed does not count as missing.
         let Some(authority) = authority else {
             if names.is_empty() {
                 return None;
@@ -183,13 +185,13 @@ fn hosts(headers: &HeaderMap, uri: &Uri) -> Option<Vec<String>> {
     Some(names)
 }
 
-/// Whether a host cannot be pointed anywhere else: an address, or this machine.
+/// Whether DNS cannot point a host elsewhere: an address, or this machine.
 fn is_fixed(host: &str) -> bool {
     host.parse::<IpAddr>().is_ok() || host == "localhost"
 }
 
-/// Whether no site of the internet can have this host: beside addresses, names without a dot, as
-/// containers have, and those below domains that are reserved for private networks.
+/// Whether no site of the internet can have this host: an address, a name without a dot such as a
+/// container's, or a name in a domain that is reserved for private networks.
 fn is_private(host: &str) -> bool {
     let is_below_private = || {
         let (_, top) = host.rsplit_once('.').unwrap_or_default();
@@ -200,7 +202,7 @@ fn is_private(host: &str) -> bool {
 
 fn is_our_origin(method: &Method, headers: &HeaderMap, uri: &Uri) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    // A link from elsewhere may lead to the page itself.
+    // A link on another site may open the page itself.
     let is_visit =
         method == Method::GET && uri.path() == "/" && text("sec-fetch-mode") == Some("navigate");
     let is_same_site = match text("sec-fetch-site") {
@@ -260,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn only_hosts_that_cannot_be_pointed_elsewhere_are_fixed() {
+    fn only_addresses_and_localhost_are_fixed() {
         let is_fixed = |host: &str| hosts_of(host).is_some_and(|hosts| is_fixed(&hosts[0]));
         assert!(FIXED.iter().all(|host| is_fixed(host)));
         assert!(!ELSEWHERE.iter().any(|host| is_fixed(host)));
@@ -268,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_told_under_names_of_private_networks_too() {
+    fn metrics_are_served_under_names_of_private_networks_too() {
         let is_private = |host: &str| hosts_of(host).is_some_and(|hosts| is_private(&hosts[0]));
         let names = [
             "worker:9090",
@@ -284,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_without_a_host_or_with_two_has_none() {
+    fn a_request_with_no_host_or_with_two_is_refused() {
         for host in ["", "a b", "@127.0.0.1:x", "me@127.0.0.1"] {
             assert!(hosts_of(host).is_none_or(|hosts| hosts == [""]), "{host:?}");
         }
@@ -304,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn another_site_is_refused_whatever_it_asks_for() {
+    fn every_request_of_another_site_is_refused() {
         let ours = |method: Method, path: &'static str, more: &[(&'static str, &str)]| {
             let all = [&[("host", "127.0.0.1:9480")], more].concat();
             is_our_origin(&method, &headers(&all), &Uri::from_static(path))
@@ -358,9 +360,9 @@ mod tests {
     }
 
     #[test]
-    fn the_token_is_taken_from_every_place_that_may_hold_it_and_from_no_other() {
+    fn the_token_may_be_in_the_authorization_or_in_the_cookie() {
         let token = Token::new("0123456789abcdef");
-        let shown = |pairs: &[(&'static str, &str)]| token.shown_in(&headers(pairs), true);
+        let check = |pairs: &[(&'static str, &str)]| token.check(&headers(pairs), true);
         let cookie = token.set_cookie(true);
         assert!(
             cookie.contains("HttpOnly")
@@ -376,21 +378,21 @@ mod tests {
             ("authorization", &basic),
             ("cookie", &format!("a=b; {pair}")),
         ] {
-            assert_eq!(shown(&[good]), Shown::Right, "{good:?}");
+            assert_eq!(check(&[good]), TokenCheck::Right, "{good:?}");
         }
         for bad in [
             ("authorization", "Bearer 0123456789abcdeg"),
             ("authorization", "0123456789abcdef"),
             ("cookie", "__Host-mattebox=0123456789abcdef"),
         ] {
-            assert_eq!(shown(&[bad]), Shown::Wrong, "{bad:?}");
+            assert_eq!(check(&[bad]), TokenCheck::Wrong, "{bad:?}");
         }
         let plain = pair.trim_start_matches("__Host-");
         assert_eq!(
-            shown(&[("cookie", plain)]),
-            Shown::Nothing,
+            check(&[("cookie", plain)]),
+            TokenCheck::Missing,
             "another host could set it"
         );
-        assert_eq!(shown(&[]), Shown::Nothing);
+        assert_eq!(check(&[]), TokenCheck::Missing);
     }
 }

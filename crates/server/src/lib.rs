@@ -1,13 +1,14 @@
-//! A page for people, an API, and numbers for machines.
+//! The live page, its API, metrics and health checks.
 //!
 //! # Layout
 //!
-//! * here: what is served where.
-//! * `server`: connections and TLS; `places`: how many connections there may be.
-//! * `guard`: who may ask; `token`: what lets a request through; `wrong_tokens`: what does not.
-//! * `page`: the live page, whose files are in the folder `page/`.
-//! * `api`: what the page uses, and programs can: cameras, settings, pictures.
-//! * `site`: what all requests of a live page share.
+//! * here: the routes.
+//! * `server`: connections and TLS; `places`: limits of connections.
+//! * `guard`: checks of each request; `token`: the token; `wrong_tokens`: log lines about wrong
+//!   ones.
+//! * `page`: the live page, with its files in the folder `page/`.
+//! * `api`: cameras, settings and pictures, for the page and for programs.
+//! * `site`: the state that all requests of a live page share.
 //! * `metrics`: the metric families of a live page.
 //! * `body`: bodies of requests, with limits; `problem`: errors, RFC 9457.
 #![forbid(unsafe_code)]
@@ -46,25 +47,26 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-/// Connections that may see the cameras, beside one for each stream: pages, programs.
+/// Admitted connections of pages and programs, in addition to one for each stream.
 const PAGE_CONNECTIONS: usize = 256;
 
-/// Serves metrics, liveness and readiness. Port 0 takes a free one.
+/// Serves metrics, liveness and readiness. Port 0 means any free port.
 pub fn serve(address: SocketAddr, monitor: Arc<Monitor>) -> io::Result<Server> {
-    let app = monitoring(monitor).layer(middleware::from_fn(guard::guard_numbers));
-    // No connection has to show anything, so none is admitted.
+    let app = monitoring(monitor).layer(middleware::from_fn(guard::guard_metrics));
+    // No request needs a token here, so no connection is admitted.
     let server = server::start(address, app, None, 0)?;
     let address = server.address();
     if !address.ip().is_loopback() {
         tracing::warn!(
-            "metrics are served at {address}: everyone who can reach it can read the cameras' names and numbers"
+            "metrics are served at {address}: everyone who can reach it can read the names and \
+             counts of the cameras"
         );
     }
     tracing::info!("metrics at http://{address}/metrics");
     Ok(server)
 }
 
-/// Serves the live page of cameras. `command` has them; `settable` if it makes their frames.
+/// Serves the live page of the cameras of `command`. `settable`: their settings can be changed.
 pub fn serve_view(
     settings: ViewSettings,
     cameras: Arc<CameraRegistry>,
@@ -87,8 +89,8 @@ pub fn serve_view(
     let address = server.address();
     if tls.is_none() && !address.ip().is_loopback() {
         tracing::warn!(
-            "the live page at {address} is not encrypted: others on the way can read the token and the pictures; \
-             give it --tls-cert and --tls-key"
+            "the live page at {address} is not encrypted: others on the network can read the token \
+             and the pictures; use --tls-cert and --tls-key"
         );
     }
     tracing::info!("live page at {scheme}://{address}/");
@@ -110,7 +112,7 @@ pub struct LivePage {
 }
 
 impl LivePage {
-    /// What lets people in, to be exchanged while the page is served.
+    /// The token and the certificate, to be changed while the page is served.
     pub fn credentials(&self) -> Credentials {
         self.credentials.clone()
     }
@@ -125,24 +127,26 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Reads the token and the certificate of `settings`. What this gives puts them in force: with
-    /// another token everyone has to show it, also those who watch a stream.
+    /// Reads the token and the certificate of `settings`. The returned function puts them in force.
+    /// A changed token closes all connections, also those of streams.
     pub fn prepare(&self, settings: &ViewSettings) -> io::Result<impl FnOnce() + use<>> {
         let certificate = match (&self.tls, &settings.tls) {
             (Some(tls), Some((cert, key))) => Some((tls.clone(), server::tls(cert, key)?)),
             _ => None,
         };
-        // A page that anyone may open does not become one that needs a token, nor the reverse.
+        // A page keeps its kind: with a token, or open to everyone.
         let token = settings.token.clone().filter(|_| self.site.has_token());
         let (site, places) = (self.site.clone(), self.places.clone());
         Ok(move || {
             if let Some((tls, new)) = certificate {
                 *tls.write().unwrap_or_else(PoisonError::into_inner) = new;
-                tracing::info!("the live page's certificate was read again");
+                tracing::info!("the certificate of the live page was read again");
             }
             if token.is_some_and(|token| site.change_token(&token)) {
                 places.close_all();
-                tracing::info!("the live page has another token: everyone has to sign in again");
+                tracing::info!(
+                    "the token of the live page was changed: everyone has to log in again"
+                );
             }
         })
     }
@@ -234,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_health_and_readiness_are_served_until_it_is_dropped() {
+    fn metrics_health_and_readiness_are_served_until_the_server_is_dropped() {
         let is_ready = Arc::new(AtomicBool::new(false));
         let server = serve(([127, 0, 0, 1], 0).into(), monitor(is_ready.clone())).unwrap();
         let address = server.address();

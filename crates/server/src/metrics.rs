@@ -9,7 +9,8 @@ use std::sync::{Arc, atomic::Ordering::Relaxed};
 static STATE: Family = Family::gauge(
     "mattebox_camera_state",
     &["camera", "state"],
-    "1 for the state that the camera is in: connecting, live, stalled, reconnecting, failed, ended.",
+    "1 for the state that the camera is in: connecting, live, stalled, reconnecting, failed, \
+     ended.",
 );
 static LAST_FRAME: Family = Family::gauge(
     "mattebox_camera_last_frame_age_seconds",
@@ -48,7 +49,7 @@ static REFUSED: Family = Family::counter(
     "Refused requests by reason: host, origin, token, viewers, connections.",
 );
 
-/// All of them.
+/// All families of a live page.
 pub(super) static FAMILIES: [&Family; 9] = [
     &STATE,
     &LAST_FRAME,

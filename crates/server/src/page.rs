@@ -1,4 +1,4 @@
-//! The page: its files, which are part of the binary.
+//! The page. Its files are part of the binary.
 use super::{
     body::receive,
     places::Place,
@@ -17,14 +17,14 @@ use include_dir::{Dir, include_dir};
 use serde::Deserialize;
 use std::{sync::Arc, time::Duration};
 
-/// Of a login, in bytes.
+/// The size of a login in bytes, at most.
 const MAX_LOGIN: usize = 4 << 10;
-/// How long a login may take to arrive.
+/// The time limit for receiving a login.
 const LOGIN_TIME: Duration = Duration::from_secs(10);
 
 static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/src/page");
 
-/// The content of a file, and of which kind it is.
+/// The media type of a file and its content.
 fn find(name: &str) -> Option<(&'static str, &'static str)> {
     let text = FILES.get_file(name)?.contents_utf8()?;
     let kind = match name.rsplit_once('.')?.1 {
@@ -37,11 +37,12 @@ fn find(name: &str) -> Option<(&'static str, &'static str)> {
     Some((kind, text))
 }
 
-/// Only what comes with the page may run or be loaded, and no other page may frame it.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; \
-                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+/// Only files of this server may run or be loaded, and no other page may embed this one.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+                      img-src 'self' blob:; connect-src 'self'; form-action 'self'; \
+                      base-uri 'none'; frame-ancestors 'none'";
 
-/// What every answer carries.
+/// Adds the security headers of every answer.
 pub(super) fn harden(headers: &mut HeaderMap) {
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, POLICY),
@@ -84,17 +85,17 @@ pub(super) async fn index() -> Response {
     file(StatusCode::OK, "index.html")
 }
 
-/// The people of one camera on a transparent background. It says itself if there is no such camera.
+/// The people of one camera on a transparent background. The page itself reports an unknown camera.
 pub(super) async fn overlay() -> Response {
     file(StatusCode::OK, "overlay.html")
 }
 
-/// Where the token is asked for.
+/// The page that asks for the token.
 pub(super) fn login(status: StatusCode) -> Response {
     file(status, "login.html")
 }
 
-/// The same after a wrong token.
+/// The page that asks again after a wrong token.
 fn login_again() -> Response {
     let (kind, text) = find("login.html").unwrap_or_default();
     let text = text.replace("role=\"alert\" hidden", "role=\"alert\"");
@@ -104,7 +105,7 @@ fn login_again() -> Response {
 
 pub(super) async fn asset(Path(name): Path<String>) -> Response {
     match name.ends_with(".html") {
-        // Those are not parts of a page but pages, and know where they are.
+        // Pages have their own routes, on which their links depend.
         true => Problem::not_found("there is no such file").into_response(),
         false => file(StatusCode::OK, &name),
     }
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn every_file_has_a_kind_and_every_file_that_is_named_is_there() {
+    fn every_file_has_a_media_type_and_every_link_has_its_file() {
         assert!(
             FILES.dirs().next().is_none(),
             "files of folders are not served"

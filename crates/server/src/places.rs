@@ -1,12 +1,12 @@
-//! Places for connections: how many there are, who may have how many, and which connection makes
-//! room for another.
+//! Limits of connections: in total and for each address, and the choice of the connection that is
+//! closed for a new one.
 //!
-//! A connection begins among those that are *pending*: it has not shown that it may see anything.
-//! There are few such places, fewer still for one address, and a new connection always gets one:
-//! the oldest pending connection is closed for it. So health and metrics are answered, and
-//! connections without a token cannot keep out those with one. A request that
-//! may see the cameras *admits* its connection, for as long as there are places; if all are taken
-//! by streams that are being watched, it is told so instead of waiting.
+//! A connection is *pending* until one of its requests may see the cameras. There are few pending
+//! places, and fewer for one address. A new connection always gets one: the oldest pending
+//! connection is closed for it. So health and metrics are always answered, and connections without
+//! a token cannot keep out those with one. The first request that may see the cameras *admits* its
+//! connection if there is a place, or an idle admitted connection that can be closed. Else the
+//! request gets an error at once.
 use std::{
     cmp::Reverse,
     collections::HashMap,
@@ -16,16 +16,16 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// How many connections there may be at once.
+/// The numbers of connections at once, at most.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PlaceLimits {
-    /// That have not shown that they may see anything.
+    /// Pending connections.
     pub(super) pending: usize,
-    /// Of those, from one address.
+    /// Pending connections of one address.
     pub(super) pending_per_address: usize,
-    /// That may see the cameras.
+    /// Admitted connections.
     pub(super) admitted: usize,
-    /// Of those, from one address.
+    /// Admitted connections of one address.
     pub(super) admitted_per_address: usize,
 }
 
@@ -38,24 +38,24 @@ pub(super) struct Places {
 
 #[derive(Debug, Default)]
 struct TakenPlaces {
-    connections: HashMap<u64, Entry>,
+    connections: HashMap<u64, ConnectionEntry>,
     next: u64,
 }
 
 #[derive(Debug)]
-struct Entry {
-    /// `None`: this machine's own. All its users and tunnels share that address: it has no limit
-    /// of its own.
+struct ConnectionEntry {
+    /// `None`: this machine. It has no limit per address, because all its users and tunnels share
+    /// the address.
     address: Option<IpAddr>,
     is_admitted: bool,
-    /// Requests that are not answered to their end.
+    /// Requests whose answers have not ended.
     requests: usize,
-    /// When its last request was answered, or when it came.
+    /// When its last answer ended, or when it was opened.
     idle_since: Instant,
     close: Arc<Notify>,
 }
 
-/// One connection's place. Another may have it as soon as this is dropped.
+/// One connection's place, which is free again when this is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     places: Arc<Places>,
@@ -72,7 +72,7 @@ pub(super) struct Answering {
     id: u64,
 }
 
-/// The answers of a connection that have something to send and wait for the peer to take it.
+/// The answers of a connection that wait for the peer to take the next part.
 #[derive(Debug, Default)]
 struct Unsent {
     next: u64,
@@ -87,7 +87,7 @@ impl Places {
         })
     }
 
-    /// A place for a new connection. There always is one.
+    /// A place for a new connection. There is always one.
     pub(super) fn enter(self: &Arc<Self>, peer: SocketAddr) -> Arc<Place> {
         let address = shared_address(peer.ip());
         let mut taken = self.lock();
@@ -102,7 +102,7 @@ impl Places {
         let id = taken.next;
         taken.next += 1;
         let close = Arc::new(Notify::new());
-        let entry = Entry {
+        let entry = ConnectionEntry {
             address,
             is_admitted: false,
             requests: 0,
@@ -119,7 +119,7 @@ impl Places {
         })
     }
 
-    /// Closes every connection, because what admitted them holds no longer.
+    /// Closes every connection, because the token has changed.
     pub(super) fn close_all(&self) {
         for (_, entry) in self.lock().connections.drain() {
             entry.close.notify_one();
@@ -136,7 +136,7 @@ impl TakenPlaces {
         &self,
         is_admitted: bool,
         address: Option<Option<IpAddr>>,
-    ) -> impl Iterator<Item = (&u64, &Entry)> {
+    ) -> impl Iterator<Item = (&u64, &ConnectionEntry)> {
         self.connections.iter().filter(move |(_, entry)| {
             entry.is_admitted == is_admitted
                 && address.is_none_or(|address| entry.address == address)
@@ -147,7 +147,7 @@ impl TakenPlaces {
         self.of(is_admitted, address).count()
     }
 
-    /// The address that has most of the pending connections; of several the one that came first.
+    /// The address with the most pending connections; of several, the one that came first.
     fn most_pending(&self) -> Option<Option<IpAddr>> {
         let mut addresses = HashMap::<_, (usize, Reverse<u64>)>::new();
         for (id, entry) in self.of(false, None) {
@@ -159,15 +159,15 @@ impl TakenPlaces {
         most.map(|(address, _)| address)
     }
 
-    /// Closes the pending connection that came first. What it is doing does not count: a request
-    /// that is sent slowly would be a way to stay.
+    /// Closes the oldest pending connection, even during a request: a slow request must not keep
+    /// its place.
     fn close_oldest_pending(&mut self, address: Option<Option<IpAddr>>) {
         let oldest = self.of(false, address).map(|(id, _)| *id).min();
         self.close(oldest);
     }
 
-    /// Closes the admitted connection that has been without a request longest. False if all have
-    /// one.
+    /// Closes the admitted connection that has been idle for the longest time. False if none is
+    /// idle.
     fn close_idlest_admitted(&mut self, address: Option<Option<IpAddr>>) -> bool {
         let idlest = self
             .of(true, address)
@@ -187,17 +187,17 @@ impl TakenPlaces {
 }
 
 impl Place {
-    /// Who is at the other end.
+    /// The address of the peer.
     pub(super) fn peer(&self) -> SocketAddr {
         self.peer
     }
 
-    /// Waits until the connection has to make room.
+    /// Waits until the connection is to be closed.
     pub(super) async fn closed(&self) {
         self.close.notified().await;
     }
 
-    /// A request has come. It is answered when what this gives is dropped.
+    /// Counts a request until the returned value is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> Answering {
         if let Some(entry) = self.places.lock().connections.get_mut(&self.id) {
             entry.requests += 1;
@@ -210,14 +210,14 @@ impl Place {
         }
     }
 
-    /// For how long the peer has taken nothing of an answer that waits for it.
+    /// The longest time that a part of an answer has waited for the peer.
     pub(super) fn stalled_for(&self) -> Duration {
         let unsent = self.unsent();
         let longest = unsent.since.values().min();
         longest.map_or(Duration::ZERO, Instant::elapsed)
     }
 
-    /// For how long there has been no request.
+    /// The time since the last request.
     pub(super) fn idle_for(&self) -> Duration {
         match self.places.lock().connections.get(&self.id) {
             Some(entry) if entry.requests == 0 => entry.idle_since.elapsed(),
@@ -229,8 +229,8 @@ impl Place {
         self.unsent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The connection may see the cameras from now on. False if all such places are taken. (One that
-    /// is being closed needs none.)
+    /// Admits the connection. False if all admitted places are taken. A connection that is being
+    /// closed needs no place.
     pub(super) fn admit(&self) -> bool {
         let limits = self.places.limits;
         let mut taken = self.places.lock();
@@ -260,20 +260,20 @@ impl Drop for Place {
 }
 
 impl Answering {
-    /// A part of the answer is there, and waits for the peer.
+    /// Notes that a part of the answer waits for the peer.
     pub(super) fn has_part(&self) {
         self.place.unsent().since.insert(self.id, Instant::now());
     }
 
-    /// The peer has taken what was there: the next part is asked for.
-    pub(super) fn is_asked(&self) {
+    /// Notes that the peer has taken the last part and asks for the next.
+    pub(super) fn asks_next(&self) {
         self.place.unsent().since.remove(&self.id);
     }
 }
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.is_asked();
+        self.asks_next();
         let Place { places, id, .. } = &*self.place;
         if let Some(entry) = places.lock().connections.get_mut(id) {
             entry.requests = entry.requests.saturating_sub(1);
@@ -282,13 +282,13 @@ impl Drop for Answering {
     }
 }
 
-/// The address whose connections are counted together; `None` for this machine's own.
+/// The address for the limits; `None` for this machine.
 fn shared_address(address: IpAddr) -> Option<IpAddr> {
     let is_own = address.to_canonical().is_loopback();
     (!is_own).then(|| network(address))
 }
 
-/// An address as one peer: of IPv6 its network, because one machine has all of that.
+/// The address that stands for a peer: of IPv6 the network, because one machine has all of it.
 pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_with_many_pending_connections_closes_its_own() {
+    fn an_address_with_many_pending_connections_loses_its_oldest() {
         let places = Places::new(LIMITS);
         let other = places.enter(peer(1));
         let greedy: Vec<_> = (0..50).map(|_| places.enter(peer(2))).collect();
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_never_ends_is_no_way_to_stay() {
+    fn a_request_that_never_ends_does_not_keep_its_place() {
         let places = Places::new(LIMITS);
         let slow: Vec<_> = (0..8).map(|host| places.enter(peer(host))).collect();
         let requests: Vec<_> = slow.iter().map(Place::begin).collect();
@@ -366,13 +366,13 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_takes_nothing_is_seen() {
+    fn the_time_of_a_stalled_peer_is_measured() {
         let places = Places::new(LIMITS);
         let place = places.enter(peer(1));
         let (slow, quick) = (place.begin(), place.begin());
         slow.has_part();
         quick.has_part();
-        quick.is_asked();
+        quick.asks_next();
         std::thread::sleep(Duration::from_millis(20));
         assert!(place.stalled_for() >= Duration::from_millis(20));
         assert_eq!(place.idle_for(), Duration::ZERO);
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn admitted_places_go_to_those_that_use_them() {
+    fn an_idle_admitted_connection_is_closed_for_a_new_one() {
         let places = Places::new(LIMITS);
         let watching: Vec<_> = (1..5).map(|host| places.enter(peer(host))).collect();
         assert!(watching.iter().all(|place| place.admit()));
@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_has_not_all_admitted_places_but_this_machine_may() {
+    fn only_this_machine_may_have_all_admitted_places() {
         let places = Places::new(LIMITS);
         let enter = |peer: SocketAddr| {
             let place = places.enter(peer);

@@ -1,4 +1,4 @@
-//! Errors as people and programs can read them: problem details, RFC 9457.
+//! Errors for people and programs: problem details, RFC 9457.
 use axum::{
     Json,
     http::{HeaderValue, StatusCode, header},
@@ -7,17 +7,17 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Why a request was not done.
+/// Why a request failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(super) struct Problem {
-    /// Always about:blank: the title says what the status means.
+    /// Always about:blank: the title is the name of the status.
     #[serde(rename = "type")]
     kind: &'static str,
-    /// What the status means.
+    /// The name of the status.
     title: &'static str,
     /// The status of the response.
     status: u16,
-    /// What is wrong with this request, and what to do.
+    /// What is wrong with this request, with advice.
     detail: String,
 }
 

@@ -1,4 +1,4 @@
-//! Connections: a bounded number of them, none of which can hold the server up or stay for ever without a word.
+//! Connections: their number is limited, and a silent or slow one is closed.
 use super::places::{Answering, Place, PlaceLimits, Places};
 use axum::{
     Router,
@@ -41,34 +41,34 @@ use tokio_rustls::{
     },
 };
 
-/// How long the head of a request may take, and how long a connection may be without one.
-const HEAD: Duration = Duration::from_secs(10);
-/// How long a peer may take nothing of what it is sent.
-const WRITE: Duration = Duration::from_secs(15);
-/// How much the system holds for a peer that is slow to read. More would only be pictures of the past.
+/// The time limit for the head of a request, and for a connection without a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// A peer that accepts no data for this long is disconnected.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Bytes that the system buffers for a slow peer. More would only be old pictures.
 #[cfg(target_os = "linux")]
 const SEND_BUFFER: usize = 256 << 10;
 
-/// The name of HTTP/2 when a client and we choose a protocol.
+/// The name of HTTP/2 in the negotiation of the protocol (ALPN).
 const HTTP2: &[u8] = b"h2";
-/// How much of an answer by HTTP/2 waits for a peer, for each of its requests.
+/// Bytes of an HTTP/2 answer that wait for the peer, for each request.
 const HTTP2_BUFFER: usize = 64 << 10;
-/// Requests of one connection that may be answered at once by HTTP/2.
+/// Requests at once on one HTTP/2 connection, at most.
 const HTTP2_REQUESTS: u32 = 100;
-/// How long a connection by HTTP/2 may be without a request.
+/// An HTTP/2 connection without a request for this long is closed.
 const HTTP2_IDLE: Duration = Duration::from_secs(60);
-/// How often it is looked whether a peer by HTTP/2 takes what it is sent.
-const LOOK: Duration = Duration::from_secs(1);
-/// What a file of a certificate may have.
+/// The time between two checks of an HTTP/2 connection.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// The size of a certificate's file in bytes, at most.
 const MAX_PEM: u64 = 1 << 20;
-/// Places of connections that have not shown that they may see anything.
+/// Pending connections, at most.
 const PENDING: usize = 128;
-/// Of those, of one address: more than a browser opens.
+/// Pending connections of one address, at most: more than a browser opens.
 const PENDING_PER_ADDRESS: usize = 16;
-/// How long a server waits after the system could not give it a connection.
+/// The pause after the system could not accept a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Certificates in force; they can be exchanged while connections come.
+/// The certificate, which can be changed while the server runs.
 pub(super) type Tls = Arc<RwLock<TlsAcceptor>>;
 
 /// A server that runs until this is dropped.
@@ -80,7 +80,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Where it listens.
+    /// The address at which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -117,8 +117,8 @@ pub(super) fn tls(cert: &Path, key: &Path) -> io::Result<TlsAcceptor> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Serves `app` on a thread of its own; `admitted` connections may see the cameras at once. Port 0
-/// takes a free one.
+/// Serves `app` on a new thread, with at most `admitted` connections that may see the cameras. Port
+/// 0 means any free port.
 pub(super) fn start(
     address: SocketAddr,
     app: Router,
@@ -149,7 +149,7 @@ pub(super) fn start(
                 tokio::select! {
                     result = accept(listener, app, tls, &entrance) => {
                         if let Err(error) = result {
-                            tracing::error!("http is not served any more: {error}");
+                            tracing::error!("the HTTP server has stopped: {error}");
                         }
                     }
                     _ = stopped => {}
@@ -174,7 +174,7 @@ async fn accept(
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Mostly there are too many open files: another will be closed soon.
+                // Mostly because of too many open files: one of them will be closed soon.
                 tracing::debug!("a connection cannot be accepted: {error}");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
@@ -188,7 +188,9 @@ async fn accept(
         tokio::spawn(async move {
             tokio::select! {
                 biased;
-                () = place.closed() => tracing::debug!(%peer, "this connection made room"),
+                () = place.closed() => {
+                    tracing::debug!(%peer, "this connection was closed to make room for another");
+                }
                 result = converse(stream, app, tls, place.clone()) => {
                     if let Err(error) = result {
                         tracing::debug!("a connection has ended: {error}");
@@ -206,17 +208,18 @@ async fn converse(
     place: Arc<Place>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     stream.set_nodelay(true)?;
-    // A peer that vanished without a word is noticed, also where nothing is sent. (TCP_USER_TIMEOUT would end those, too, that are only slow to read.)
+    // Finds a peer that has vanished, also while nothing is sent. (TCP_USER_TIMEOUT would also
+    // disconnect peers that only read slowly.)
     rustix::net::sockopt::set_socket_keepalive(&stream, true)?;
-    rustix::net::sockopt::set_tcp_keepidle(&stream, WRITE)?;
-    rustix::net::sockopt::set_tcp_keepintvl(&stream, WRITE)?;
+    rustix::net::sockopt::set_tcp_keepidle(&stream, WRITE_TIMEOUT)?;
+    rustix::net::sockopt::set_tcp_keepintvl(&stream, WRITE_TIMEOUT)?;
     let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(WRITE));
+    stream.set_write_timeout(Some(WRITE_TIMEOUT));
     let stream = Box::pin(stream);
     let Some(tls) = tls else {
         return Ok(serve_http1(stream, app, place).await?);
     };
-    let stream = tokio::time::timeout(HEAD, tls.accept(stream)).await??;
+    let stream = tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream)).await??;
     match stream.get_ref().1.alpn_protocol() {
         Some(HTTP2) => Ok(serve_http2(stream, app, place).await?),
         _ => Ok(serve_http1(stream, app, place).await?),
@@ -230,7 +233,7 @@ async fn serve_http1(
 ) -> hyper::Result<()> {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
+        .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(64 << 10);
     http.serve_connection(TokioIo::new(io), answering(app, place))
         .await
@@ -243,30 +246,30 @@ async fn serve_http2(
 ) -> hyper::Result<()> {
     let mut http = http2::Builder::new(TokioExecutor::new());
     http.timer(TokioTimer::new())
-        .keep_alive_interval(WRITE)
-        .keep_alive_timeout(WRITE)
+        .keep_alive_interval(WRITE_TIMEOUT)
+        .keep_alive_timeout(WRITE_TIMEOUT)
         .max_concurrent_streams(HTTP2_REQUESTS)
         .max_send_buf_size(HTTP2_BUFFER)
         .max_header_list_size(16 << 10);
     let connection = http.serve_connection(TokioIo::new(io), answering(app, place.clone()));
     tokio::select! {
         result = connection => result,
-        () = unused(&place) => Ok(()),
+        () = stalled_or_idle(&place) => Ok(()),
     }
 }
 
-/// Waits until the peer of a connection by HTTP/2 takes nothing of what it is sent, or has asked for
-/// nothing for long. It says when it has room for more, so that nothing is written to it, and no
-/// write can time out.
-async fn unused(place: &Place) {
-    let mut look = tokio::time::interval(LOOK);
-    while place.stalled_for() < WRITE && place.idle_for() < HTTP2_IDLE {
-        look.tick().await;
+/// Waits until the peer of an HTTP/2 connection accepts no data, or has sent no request, for too
+/// long. A write timeout cannot notice this, because with HTTP/2 nothing is written until the peer
+/// announces room.
+async fn stalled_or_idle(place: &Place) {
+    let mut checks = tokio::time::interval(CHECK_INTERVAL);
+    while place.stalled_for() < WRITE_TIMEOUT && place.idle_for() < HTTP2_IDLE {
+        checks.tick().await;
     }
 }
 
-/// The application for one connection: its requests know the connection's place, which knows how
-/// many of them are being answered.
+/// The application for one connection. Each request has the connection's place, which counts the
+/// open requests.
 fn answering(
     app: Router,
     place: Arc<Place>,
@@ -289,7 +292,7 @@ fn answering(
     })
 }
 
-/// An answer's body, until whose end its request counts as being answered.
+/// An answer's body. Its request counts as open until the body ends.
 struct WatchedBody {
     body: Body,
     answering: Answering,
@@ -303,7 +306,7 @@ impl HttpBody for WatchedBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        self.answering.is_asked();
+        self.answering.asks_next();
         let frame = Pin::new(&mut self.body).poll_frame(cx);
         if let Poll::Ready(Some(Ok(_))) = frame {
             self.answering.has_part();

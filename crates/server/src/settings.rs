@@ -1,20 +1,20 @@
-//! How the live page is served.
+//! Settings of the live page.
 use mattebox_engine::address::Secret;
 use std::{net::SocketAddr, path::PathBuf};
 
-/// How the live page is served.
+/// Settings of the live page.
 #[derive(Debug, Clone)]
 pub struct ViewSettings {
-    /// Where it listens.
+    /// The address at which it listens.
     pub address: SocketAddr,
-    /// What everyone who looks has to show.
+    /// The token that every viewer needs.
     pub token: Option<Secret>,
-    /// Files of the certificate and of its key.
+    /// The files of the certificate and its key.
     pub tls: Option<(PathBuf, PathBuf)>,
-    /// Names by which it may be reached, beside addresses and localhost.
+    /// Host names that are allowed in addition to IP addresses and localhost.
     pub hosts: Vec<String>,
-    /// Frames as they came may be seen.
+    /// The original frames may be seen.
     pub show_raw: bool,
-    /// Streams that may be watched at once.
+    /// Streams at once, at most.
     pub max_viewers: usize,
 }

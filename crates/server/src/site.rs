@@ -1,6 +1,6 @@
-//! What all requests of a live page share.
+//! The state that all requests of a live page share.
 use super::{
-    token::{Shown, Token},
+    token::{Token, TokenCheck},
     wrong_tokens::WrongTokens,
 };
 use crate::settings::ViewSettings;
@@ -17,13 +17,13 @@ use std::{
 };
 use tokio::sync::Semaphore;
 
-/// Uploads that are looked at at once: each may take as much memory as the largest picture.
+/// Uploads at once, at most: each may need the memory of the largest picture.
 const UPLOADS: usize = 2;
 
-/// Single pictures that are encoded at once; others wait for their turn.
+/// Single pictures that are encoded at once, at most; others wait.
 const PICTURES: usize = 4;
 
-/// Why a request was refused before anybody looked at it.
+/// Why a request was refused before its handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
     Host,
@@ -60,7 +60,7 @@ pub(super) struct Site {
     pub(super) settings: ViewSettings,
     token: RwLock<Option<Token>>,
     wrong_tokens: WrongTokens,
-    /// The command whose cameras these are.
+    /// The command that has the cameras.
     pub(super) command: &'static str,
     /// Settings of frames can be changed.
     pub(super) is_settable: bool,
@@ -118,16 +118,17 @@ impl Site {
         self.token().is_some()
     }
 
-    /// Whether a request carries the token. Where none is needed it need not.
-    pub(super) fn shown_in(&self, headers: &HeaderMap) -> Shown {
+    /// Checks the token of a request. Without a token every request is right.
+    pub(super) fn check_token(&self, headers: &HeaderMap) -> TokenCheck {
         let is_tls = self.settings.tls.is_some();
         match &*self.token() {
-            Some(token) => token.shown_in(headers, is_tls),
-            None => Shown::Right,
+            Some(token) => token.check(headers, is_tls),
+            None => TokenCheck::Right,
         }
     }
 
-    /// The cookie for a browser that has sent the right token, or needs none. `None`: it was wrong.
+    /// The cookie for a browser that sent the right token; `Some(None)` if none is needed, `None`
+    /// if the token is wrong.
     pub(super) fn cookie_for(&self, given: &str) -> Option<Option<String>> {
         let is_tls = self.settings.tls.is_some();
         match &*self.token() {
@@ -137,12 +138,12 @@ impl Site {
         }
     }
 
-    /// Says in the log who sends wrong tokens.
+    /// Logs the address of a client that sent a wrong token.
     pub(super) fn note_wrong_token(&self, peer: Option<SocketAddr>) {
         self.wrong_tokens.note(peer.map(|peer| peer.ip()));
     }
 
-    /// Puts a token in force. True if it is another.
+    /// Changes the token. True if it differs from the old one.
     pub(super) fn change_token(&self, new: &Secret) -> bool {
         let new = Some(Token::new(new.reveal()));
         let mut token = self.token.write().unwrap_or_else(PoisonError::into_inner);

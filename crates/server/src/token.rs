@@ -1,4 +1,4 @@
-//! The token that lets a request through.
+//! The token for the live page and its API.
 use axum::http::{HeaderMap, header};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
@@ -6,8 +6,8 @@ use subtle::ConstantTimeEq;
 
 /// The cookie's name without TLS.
 const COOKIE: &str = "mattebox";
-/// The cookie's name with TLS. Browsers take a name that begins like this only from this host, by
-/// TLS, and for all of its paths: no other host of the domain can set it.
+/// The cookie's name with TLS. Browsers accept the prefix `__Host-` only from this host, over TLS
+/// and for all paths, so that no other host of the domain can set the cookie.
 const HOST_COOKIE: &str = "__Host-mattebox";
 
 fn cookie_name(is_tls: bool) -> &'static str {
@@ -20,27 +20,27 @@ fn cookie(is_tls: bool, value: &str, more: &str) -> String {
     format!("{name}={value}; HttpOnly; SameSite=Strict; Path=/{secure}{more}")
 }
 
-/// What makes a browser forget its cookie.
+/// A header value by which a browser removes its cookie.
 pub(super) fn remove_cookie(is_tls: bool) -> String {
     cookie(is_tls, "", "; Max-Age=0")
 }
 
-/// What a request carries to be let through.
+/// The result of a check of a request's token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shown {
-    /// The token, or a cookie that stands for it.
+pub(super) enum TokenCheck {
+    /// The request has the token, or its cookie.
     Right,
-    /// Something else.
+    /// The request has another token or cookie.
     Wrong,
-    /// Nothing.
-    Nothing,
+    /// The request has neither.
+    Missing,
 }
 
-/// A token, as digests: comparing those tells nothing about the token by the time it takes, nor by its length.
+/// A token as digests: the time of a comparison does not depend on the token or its length.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Token {
     token: [u8; 32],
-    /// What the cookie holds: not the token itself.
+    /// The value of the cookie, from which the token cannot be computed.
     cookie: String,
 }
 
@@ -60,22 +60,22 @@ impl Token {
         self.token.ct_eq(&digest(given)).into()
     }
 
-    /// What a browser is given to keep.
+    /// The header value that gives a browser its cookie.
     pub(super) fn set_cookie(&self, is_tls: bool) -> String {
         cookie(is_tls, &self.cookie, "")
     }
 
-    /// Whether a request carries it.
-    pub(super) fn shown_in(&self, headers: &HeaderMap, is_tls: bool) -> Shown {
+    /// Checks the token or cookie of a request.
+    pub(super) fn check(&self, headers: &HeaderMap, is_tls: bool) -> TokenCheck {
         let mut cookies = cookies(headers, is_tls).peekable();
         let has_any = headers.contains_key(header::AUTHORIZATION) || cookies.peek().is_some();
         let is_cookie = |value: &str| digest(value).ct_eq(&digest(&self.cookie)).into();
         if self.is_authorization(headers) || cookies.any(is_cookie) {
-            Shown::Right
+            TokenCheck::Right
         } else if has_any {
-            Shown::Wrong
+            TokenCheck::Wrong
         } else {
-            Shown::Nothing
+            TokenCheck::Missing
         }
     }
 
@@ -100,7 +100,7 @@ impl Token {
     }
 }
 
-/// The values of our cookies in a request.
+/// The values of the page's cookies in a request.
 fn cookies(headers: &HeaderMap, is_tls: bool) -> impl Iterator<Item = &str> {
     let name = cookie_name(is_tls);
     headers

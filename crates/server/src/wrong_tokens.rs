@@ -1,4 +1,4 @@
-//! Says in the log who sends wrong tokens, without filling it.
+//! Logs the addresses of clients that send wrong tokens, without filling the log.
 use super::places::network;
 use std::{
     collections::HashMap,
@@ -7,24 +7,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Of one address a line is written no more often than this.
+/// The time between two lines about one address, at least.
 const PAUSE: Duration = Duration::from_secs(60);
-/// Addresses that are remembered. While so many are, no other gets a line.
+/// Addresses that are remembered, at most. Others have no line.
 const MAX_ADDRESSES: usize = 64;
 
-/// Who has sent wrong tokens lately.
+/// Clients that sent wrong tokens lately.
 #[derive(Debug, Default)]
-pub(super) struct WrongTokens(Mutex<HashMap<Option<IpAddr>, Sender>>);
+pub(super) struct WrongTokens(Mutex<HashMap<Option<IpAddr>, TokenSender>>);
 
 #[derive(Debug)]
-struct Sender {
-    told: Instant,
+struct TokenSender {
+    /// The time of its last line.
+    logged: Instant,
     /// Wrong tokens since then.
     count: u64,
 }
 
 impl WrongTokens {
-    /// A wrong token came from an address.
+    /// Counts a wrong token from an address, and logs it if it is time for a line.
     pub(super) fn note(&self, address: Option<IpAddr>) {
         let Some(before) = self.count(address.map(network), Instant::now()) else {
             return;
@@ -36,26 +37,26 @@ impl WrongTokens {
             0 => String::new(),
             count => format!(", {count} more since the last message"),
         };
-        tracing::warn!("the live page was asked with a wrong token by {address}{more}");
+        tracing::warn!("wrong token for the live page from {address}{more}");
     }
 
-    /// Counts one. If it is time for a line: how many came before it that had none.
+    /// Counts a wrong token. `Some` if it is time for a line: the number since the last line.
     fn count(&self, address: Option<IpAddr>, now: Instant) -> Option<u64> {
         let mut senders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = senders.get_mut(&address) {
-            if now.saturating_duration_since(sender.told) < PAUSE {
+            if now.saturating_duration_since(sender.logged) < PAUSE {
                 sender.count += 1;
                 return None;
             }
-            sender.told = now;
+            sender.logged = now;
             return Some(std::mem::take(&mut sender.count));
         }
-        senders.retain(|_, sender| now.saturating_duration_since(sender.told) < PAUSE);
+        senders.retain(|_, sender| now.saturating_duration_since(sender.logged) < PAUSE);
         if senders.len() >= MAX_ADDRESSES {
             return None;
         }
-        let sender = Sender {
-            told: now,
+        let sender = TokenSender {
+            logged: now,
             count: 0,
         };
         senders.insert(address, sender);
@@ -79,7 +80,7 @@ mod tests {
         assert_eq!(at(1, 0), Some(0));
         assert_eq!((at(1, 1), at(1, 59)), (None, None));
         assert_eq!(at(2, 59), Some(0), "another address");
-        assert_eq!(at(1, 60), Some(2), "the two before are told of");
+        assert_eq!(at(1, 60), Some(2), "with the two before it");
         assert_eq!(at(1, 130), Some(0));
     }
 
@@ -88,8 +89,8 @@ mod tests {
         let wrong = WrongTokens::default();
         let now = Instant::now();
         let count = |address| wrong.count(Some(Ipv4Addr::from_bits(address).into()), now);
-        let told = (0..10_000).filter_map(count).count();
-        assert_eq!(told, MAX_ADDRESSES);
+        let lines = (0..10_000).filter_map(count).count();
+        assert_eq!(lines, MAX_ADDRESSES);
         assert_eq!(wrong.0.lock().unwrap().len(), MAX_ADDRESSES);
     }
 }

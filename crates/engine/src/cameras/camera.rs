@@ -113,7 +113,7 @@ pub struct Holds {
 
 /// A new camera for the registry.
 pub struct Introduction {
-    /// Its source in its harmless form, as in the settings.
+    /// Its source as in the settings, with passwords masked.
     pub source: String,
     /// The backgrounds that its output can hold.
     pub holds: Holds,
@@ -129,7 +129,7 @@ pub struct Introduction {
 pub struct Camera {
     /// Its name.
     pub id: CameraId,
-    /// Its source in its harmless form, as in the settings.
+    /// Its source as in the settings, with passwords masked.
     pub source: String,
     /// The condition of its source.
     pub status: Status,

@@ -1,4 +1,4 @@
-//! Asking for cameras.
+//! Cameras with their state.
 use super::{
     Site, camera,
     model::{CameraDetail, Overview},
@@ -10,17 +10,22 @@ use axum::{
 };
 use std::sync::Arc;
 
-/// All cameras, with their numbers and settings.
+/// All cameras, with their counts and settings.
 #[utoipa::path(get, path = "/api/cameras", responses((status = 200, body = Overview)))]
 pub(crate) async fn all(State(site): State<Arc<Site>>) -> Json<Overview> {
     Json(Overview::new(&site))
 }
 
 /// One camera, with its last minutes and errors.
-#[utoipa::path(get, path = "/api/cameras/{id}", params(("id" = String, Path, description = "Name of the camera")), responses(
-    (status = 200, body = CameraDetail),
-    (status = 404, body = Problem, content_type = "application/problem+json"),
-))]
+#[utoipa::path(
+    get,
+    path = "/api/cameras/{id}",
+    params(("id" = String, Path, description = "Name of the camera")),
+    responses(
+        (status = 200, body = CameraDetail),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+    )
+)]
 pub(crate) async fn one(
     State(site): State<Arc<Site>>,
     Path(id): Path<String>,

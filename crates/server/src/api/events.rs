@@ -1,4 +1,4 @@
-//! Numbers, once a second, as server-sent events.
+//! The state of all cameras once a second, as server-sent events.
 use super::{Site, model::Overview};
 use axum::{
     extract::State,
@@ -11,7 +11,18 @@ use tokio::time::{self, MissedTickBehavior};
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The event `cameras`, once a second: the same as /api/cameras.
-#[utoipa::path(get, path = "/api/events", responses((status = 200, description = "Server-sent events", body = String, content_type = "text/event-stream")))]
+#[utoipa::path(
+    get,
+    path = "/api/events",
+    responses(
+        (
+            status = 200,
+            description = "Server-sent events",
+            body = String,
+            content_type = "text/event-stream",
+        ),
+    )
+)]
 pub(crate) async fn events(
     State(site): State<Arc<Site>>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
@@ -25,10 +36,10 @@ pub(crate) async fn events(
     Sse::new(events).keep_alive(KeepAlive::default())
 }
 
-/// The site, once a second.
+/// Yields the site once a second.
 pub(super) fn seconds(site: Arc<Site>) -> impl Stream<Item = Arc<Site>> + Send {
     let mut ticks = time::interval(SECOND);
-    // A viewer that could not take an event in time gets the next, not all that were missed.
+    // A slow viewer gets the next event, not all that it missed.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     stream::unfold((site, ticks), |(site, mut ticks)| async move {
         ticks.tick().await;

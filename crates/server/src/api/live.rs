@@ -1,5 +1,5 @@
-//! Everything that a window of the page needs, in one answer: browsers have six connections for
-//! one host, and a window that takes one leaves the others to what people do.
+//! Everything that a window of the page needs, in one stream. A browser has only six connections
+//! for one host, so the others stay free for requests of the user.
 use super::{
     Site, camera,
     events::seconds,
@@ -20,37 +20,61 @@ use serde::Deserialize;
 use std::{sync::Arc, time::Duration};
 use utoipa::IntoParams;
 
-/// What a window shows.
+/// The parts of a live stream.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LiveQuery {
-    /// Names of the cameras whose small pictures are sent, with commas between them; all without
-    /// it.
+    /// Names of the cameras whose small pictures are sent, separated by commas. Default: all.
     cameras: Option<String>,
-    /// false: no small pictures.
+    /// Whether small pictures are sent. Default: true.
     tiles: Option<bool>,
-    /// The name of the camera whose large picture is sent too.
+    /// The name of the camera whose large picture is sent, too.
     camera: Option<String>,
-    /// What of it: picture, matte, checkerboard, overlay or raw.
+    /// The view of the large picture: picture, matte, checkerboard, overlay or raw.
     #[param(example = "picture")]
     view: Option<String>,
 }
 
-/// Numbers and pictures in one stream.
+/// The state of all cameras and pictures in one stream.
 ///
 /// Parts with the header `X-Event: cameras` are JSON, the same as /api/cameras, once a second. The
 /// others are JPEG pictures with `X-Camera`, `X-Frame`, `X-View` (tile, picture, matte,
-/// checkerboard, overlay or raw), `X-Sent` and, where it is known, `X-Captured` (unix time in
-/// milliseconds, by the clock of mattebox).
-#[utoipa::path(get, path = "/api/live", params(LiveQuery), responses(
-    (status = 200, description = "A part after the other, without end", body = Vec<u8>, content_type = "multipart/x-mixed-replace"),
-    (status = 400, body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "Frames as they came are not shown", body = Problem, content_type = "application/problem+json"),
-    (status = 404, body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "This camera has no such view", body = Problem, content_type = "application/problem+json"),
-    (status = 503, description = "Too many watch already", body = Problem, content_type = "application/problem+json"),
-))]
+/// checkerboard, overlay or raw), `X-Sent` and, if known, `X-Captured` (unix time in milliseconds,
+/// by the clock of mattebox).
+#[utoipa::path(
+    get,
+    path = "/api/live",
+    params(LiveQuery),
+    responses(
+        (
+            status = 200,
+            description = "Endless sequence of parts",
+            body = Vec<u8>,
+            content_type = "multipart/x-mixed-replace",
+        ),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (
+            status = 403,
+            description = "The original frames are not shown without --show-raw",
+            body = Problem,
+            content_type = "application/problem+json",
+        ),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (
+            status = 409,
+            description = "This camera has no such view",
+            body = Problem,
+            content_type = "application/problem+json",
+        ),
+        (
+            status = 503,
+            description = "Too many streams are open",
+            body = Problem,
+            content_type = "application/problem+json",
+        ),
+    )
+)]
 pub(crate) async fn live(
     State(site): State<Arc<Site>>,
     query: Result<Query<LiveQuery>, QueryRejection>,
@@ -62,7 +86,7 @@ pub(crate) async fn live(
             let view = choose(&site, &camera, view.as_deref())?;
             Some((camera, view))
         }
-        (None, Some(_)) => return Err(bad("view is that of a camera: name it with camera=NAME")),
+        (None, Some(_)) => return Err(bad("view needs the name of a camera: camera=NAME")),
         (None, None) => None,
     };
     let permit = admit(&site)?;

@@ -2,11 +2,10 @@
 //!
 //! # Layout
 //!
-//! * [`model`]: what is told of cameras, as JSON.
-//! * [`cameras`]: asking for it.
-//! * [`settings`]: changing what is made of a camera's frames.
-//! * [`pictures`]: single pictures; [`streams`]: moving ones.
-//! * [`events`]: numbers, once a second; [`live`]: numbers and pictures in one stream.
+//! * [`model`]: cameras and their state as JSON; [`cameras`]: the requests for it.
+//! * [`settings`]: changes of a camera's settings.
+//! * [`pictures`]: single pictures; [`streams`]: moving pictures.
+//! * [`events`]: the state once a second; [`live`]: the state and pictures in one stream.
 pub(super) mod cameras;
 pub(super) mod events;
 pub(super) mod live;
@@ -29,7 +28,7 @@ use utoipa::OpenApi;
 #[openapi(
     info(
         title = "mattebox",
-        description = "See every camera, change what is made of its frames."
+        description = "Watch every camera and change its settings."
     ),
     paths(
         cameras::all,
@@ -65,7 +64,7 @@ pub(super) fn routes() -> Router<Arc<Site>> {
         )
 }
 
-/// The description, as a file.
+/// The description as JSON.
 pub(super) fn description() -> Result<String, serde_json::Error> {
     Description::openapi().to_pretty_json()
 }

@@ -1,4 +1,4 @@
-//! What is told of cameras, as JSON.
+//! Cameras and their state as JSON.
 use crate::site::Site;
 use mattebox_core::matte::MatteMode;
 use mattebox_engine::{
@@ -13,37 +13,37 @@ use serde::Serialize;
 use std::time::SystemTime;
 use utoipa::ToSchema;
 
-/// All cameras, and who shows them.
+/// All cameras, and the process that shows them.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Overview {
     server: ServerInfo,
-    /// What went wrong beyond single cameras, such as lost records, newest first.
+    /// The last errors that concern no single camera, such as lost records, newest first.
     errors: Vec<ErrorInfo>,
-    /// Why it does not do its work now, such as what it waits for; the same as /readyz.
+    /// The reasons why the process cannot work now, as in /readyz.
     troubles: Vec<String>,
     cameras: Vec<CameraInfo>,
 }
 
-/// Who shows the cameras.
+/// The process that shows the cameras.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ServerInfo {
-    /// Of mattebox.
+    /// The version of mattebox.
     version: &'static str,
-    /// What it does: run, worker or view.
+    /// Its command: run, worker or view.
     command: &'static str,
-    /// When it began, RFC 3339.
+    /// The time of its start, RFC 3339.
     started: String,
-    /// Its clock, RFC 3339.
+    /// The time now by its clock, RFC 3339.
     now: String,
-    /// Frames as they came may be seen.
+    /// The original frames may be seen (--show-raw).
     show_raw: bool,
-    /// Streams that are watched.
+    /// Open streams.
     viewers: usize,
-    /// Streams that may be watched at once.
+    /// Open streams, at most.
     max_viewers: usize,
-    /// SettingsInfo can be changed here.
+    /// Settings can be changed here.
     settable: bool,
-    /// A token is asked for.
+    /// A token is needed.
     token: bool,
     /// CPU time that the process has used, in seconds.
     cpu_seconds: f64,
@@ -51,7 +51,7 @@ pub(crate) struct ServerInfo {
     memory_bytes: Option<u64>,
     /// The fastest vector instructions of the processor: used unless --simd says otherwise.
     simd: String,
-    /// Where it is described.
+    /// The address of the guide.
     guide: &'static str,
 }
 
@@ -59,28 +59,29 @@ pub(crate) struct ServerInfo {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CameraInfo {
     id: String,
-    /// Where its frames come from; passwords are masked.
+    /// Its source, with passwords masked.
     source: String,
     /// connecting, live, stalled, reconnecting, failed or ended.
     state: &'static str,
-    /// Since when it is in that state, RFC 3339.
+    /// The time when the state began, RFC 3339.
     since: String,
-    /// Why, where somebody knows.
+    /// The reason of the state, if known.
     why: Option<String>,
-    /// Of its frames, in pixels; 0 before the first.
+    /// The width of its frames in pixels; 0 before the first.
     width: u32,
+    /// The height of its frames in pixels; 0 before the first.
     height: u32,
     /// Frames read per second, over the last seconds.
     fps_read: f64,
     /// Frames written or skipped per second.
     fps_written: f64,
-    /// How long frames take now, in milliseconds.
+    /// The latency of frames now, in milliseconds.
     latency_ms: Option<LatencyReport>,
     /// Counts of frames since the start.
     frames: FrameCounts,
     /// When the last frame was made, RFC 3339.
     last_frame: Option<String>,
-    /// How good its mattes seem; null where they are not made here.
+    /// An estimate of how good its mattes are; null if another process makes them.
     quality: Option<QualityInfo>,
     settings: SettingsInfo,
     /// Kinds of background that its output can hold: color, blur, transparent, picture.
@@ -88,42 +89,42 @@ pub(crate) struct CameraInfo {
     /// Mattes that can be chosen: fine and fine:always only if the camera was started with one of
     /// them.
     settable_matte: Vec<String>,
-    /// What can be looked at: picture, matte, checkerboard, overlay, raw.
+    /// The views that it has: picture, matte, checkerboard, overlay, raw.
     views: Vec<&'static str>,
     streams: Streams,
 }
 
-/// How good mattes seem, over the last seconds.
+/// An estimate of how good the mattes of the last seconds are.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct QualityInfo {
     /// The share of the picture that is person, 0 to 1.
     coverage: f64,
     /// How much alpha changes where the picture does not, root mean square, 0 to 1.
     flicker: Option<f64>,
-    /// How many pixels the matte takes from background to person.
+    /// The width of the matte's edge, from background to person, in pixels.
     edge_width_px: Option<f64>,
-    /// For how long there has been nobody, in seconds; null if there is somebody.
+    /// Seconds without a person in the picture; null if there is one.
     no_person_s: Option<f64>,
 }
 
-/// What is made of a camera's frames.
+/// The settings of a camera's frames.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SettingsInfo {
     /// #rrggbb, blur:SIGMA, transparent, picture:NAME or video:NAME.
     background: String,
     /// soft, hard, fine or fine:always.
     matte: String,
-    /// all, nearest or a number: who is shown.
+    /// The people that are shown: all, nearest or a number.
     people: String,
-    /// auto or off: whether the room behind the people is learned.
+    /// Whether the room behind the people is learned: auto or off.
     plate: String,
-    /// The old room's light is taken out of the edge.
+    /// Colour spill of the old room is removed from edges.
     foreground_cleanup: bool,
-    /// Frames like the one before are not looked at.
+    /// Frames like the one before reuse its matte.
     skip_still: bool,
 }
 
-/// Where its pictures are.
+/// The paths of its pictures.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Streams {
     /// Motion JPEG.
@@ -142,7 +143,7 @@ pub(crate) struct CameraDetail {
     errors: Vec<ErrorInfo>,
 }
 
-/// Something that went wrong.
+/// An error.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ErrorInfo {
     /// RFC 3339.
@@ -255,14 +256,15 @@ impl SettingsInfo {
     }
 }
 
-/// The mattes that a camera can change to: a network that was not loaded at the start is not there.
+/// The mattes that can be chosen for a camera. The fine ones need the network, which is loaded only
+/// at its start.
 pub(super) fn mattes(camera: &Camera) -> impl Iterator<Item = MatteMode> {
     let has_fine = camera.start().matte.is_fine();
     let is_there = move |matte: &MatteMode| has_fine || !matte.is_fine();
     MatteMode::ALL.into_iter().filter(is_there)
 }
 
-/// What can be looked at of each camera. Where mattes are made elsewhere, only the picture.
+/// The views of each camera. Only the picture if another process makes the mattes.
 pub(super) fn views(site: &Site) -> Vec<View> {
     let is_there = |view: &View| match view {
         View::Tile => false,
@@ -315,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_made_here_can_be_seen_here() {
+    fn without_mattes_there_is_only_the_picture() {
         let made_here = ["picture", "matte", "checkerboard", "overlay"];
         assert_eq!(names("run", false), made_here);
         assert_eq!(names("worker", false), made_here);

@@ -17,14 +17,24 @@ use std::{
 };
 
 const JPEG_QUALITY: u8 = 90;
-/// How long a frame that comes is waited for.
-const PATIENCE: Duration = Duration::from_millis(300);
+/// The time limit for the next frame.
+const FRAME_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// The newest picture of a camera as a JPEG file. It has no transparency: what is transparent shows a checkerboard.
-#[utoipa::path(get, path = "/api/cameras/{id}/frame.jpg", params(("id" = String, Path, description = "Name of the camera")), responses(
-    (status = 200, body = Vec<u8>, content_type = "image/jpeg"),
-    (status = 404, description = "There is no such camera, or no picture yet", body = Problem, content_type = "application/problem+json"),
-))]
+/// The newest picture of a camera as a JPEG file. A checkerboard shows transparency.
+#[utoipa::path(
+    get,
+    path = "/api/cameras/{id}/frame.jpg",
+    params(("id" = String, Path, description = "Name of the camera")),
+    responses(
+        (status = 200, body = Vec<u8>, content_type = "image/jpeg"),
+        (
+            status = 404,
+            description = "There is no such camera, or no picture yet",
+            body = Problem,
+            content_type = "application/problem+json",
+        ),
+    )
+)]
 pub(crate) async fn jpeg(
     State(site): State<Arc<Site>>,
     Path(id): Path<String>,
@@ -32,11 +42,21 @@ pub(crate) async fn jpeg(
     picture(&site, &id, ImageFormat::Jpeg).await
 }
 
-/// The newest picture of a camera without loss.
-#[utoipa::path(get, path = "/api/cameras/{id}/frame.png", params(("id" = String, Path, description = "Name of the camera")), responses(
-    (status = 200, body = Vec<u8>, content_type = "image/png"),
-    (status = 404, description = "There is no such camera, or no picture yet", body = Problem, content_type = "application/problem+json"),
-))]
+/// The newest picture of a camera as a PNG file.
+#[utoipa::path(
+    get,
+    path = "/api/cameras/{id}/frame.png",
+    params(("id" = String, Path, description = "Name of the camera")),
+    responses(
+        (status = 200, body = Vec<u8>, content_type = "image/png"),
+        (
+            status = 404,
+            description = "There is no such camera, or no picture yet",
+            body = Problem,
+            content_type = "application/problem+json",
+        ),
+    )
+)]
 pub(crate) async fn png(
     State(site): State<Arc<Site>>,
     Path(id): Path<String>,
@@ -51,13 +71,13 @@ async fn picture(site: &Site, id: &str, format: ImageFormat) -> Result<Response,
         .acquire()
         .await
         .map_err(|e| Problem::new(StatusCode::SERVICE_UNAVAILABLE, e.to_string()))?;
-    // Asking makes the next frame come; of a camera that stands still there is the last.
-    let _ = tokio::time::timeout(PATIENCE, Viewer::newcomer(previews.clone()).next()).await;
+    // A waiting viewer makes the next frame be kept. If no frame comes, the last one is sent.
+    let _ = tokio::time::timeout(FRAME_TIMEOUT, Viewer::newcomer(previews.clone()).next()).await;
     let still = previews
         .still()
         .ok_or_else(|| Problem::not_found(format!("camera {id:?} has no picture yet")))?;
     let failed = |e: String| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e);
-    // A large picture takes long enough to hold up other answers.
+    // Encoding a large picture would delay other answers.
     let encoded = tokio::task::spawn_blocking(move || encode(&still, format))
         .await
         .map_err(|e| failed(e.to_string()))?;
@@ -75,7 +95,7 @@ fn encode(still: &Composed, format: ImageFormat) -> Result<Vec<u8>, EncodeError>
     let mut encoder = Encoder::new(format, JPEG_QUALITY);
     match (still, format) {
         (Composed::Rgba(clear), ImageFormat::Jpeg) => {
-            // A pixel that is nearly transparent keeps its colour, and that is not to be seen.
+            // Transparent pixels still have the colours of the room, which must not be seen.
             encoder.encode(&Composed::Rgb(checkerboard::under(clear)), &mut bytes)
         }
         _ => encoder.encode(still, &mut bytes),

@@ -1,4 +1,4 @@
-//! Changing what is made of a camera's frames, from the next frame on.
+//! Changes of a camera's settings, from the next frame on.
 use super::{
     Site, camera,
     model::{SettingsInfo, mattes},
@@ -22,18 +22,19 @@ use serde::Deserialize;
 use std::{fmt::Display, str::FromStr, sync::Arc};
 use utoipa::ToSchema;
 
-/// Of a change of settings, in bytes.
+/// The size of a change of settings in bytes, at most.
 const MAX_CHANGE: usize = 16 << 10;
-/// Of an uploaded picture, in bytes.
+/// The size of an uploaded picture in bytes, at most.
 const MAX_UPLOAD: usize = 16 << 20;
-/// An uploaded picture may have so many pixels: 4K and a bit.
+/// Pixels of an uploaded picture, at most: 4K and some more.
 const MAX_PIXELS: u64 = 12_000_000;
 
-/// What is to be changed; what is left out stays.
+/// The settings to change. Missing ones stay.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SettingsChange {
-    /// A CSS colour or #RRGGBB, blur or blur:SIGMA, transparent, picture (the last upload), or start (what it was started with).
+    /// A CSS colour or #RRGGBB, blur or blur:SIGMA, transparent, picture (the last upload), or
+    /// start (the background at its start).
     #[schema(example = "#336699", nullable = false)]
     background: Option<String>,
     /// soft, hard, fine or fine:always.
@@ -56,22 +57,42 @@ pub(crate) struct SettingsChange {
     /// Remove colour spill of the old room from edges.
     #[schema(nullable = false)]
     foreground_cleanup: Option<bool>,
-    /// Do not look at frames like the one before.
+    /// Reuse the last matte for frames like the one before.
     #[schema(nullable = false)]
     skip_still: Option<bool>,
 }
 
-/// SettingsChange settings of a camera. They hold until it is changed again or the process ends.
-#[utoipa::path(patch, path = "/api/cameras/{id}/settings", params(("id" = String, Path, description = "Name of the camera")),
-    request_body = SettingsChange, responses(
-    (status = 200, body = SettingsInfo),
-    (status = 400, description = "It is no JSON", body = Problem, content_type = "application/problem+json"),
-    (status = 404, body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "This camera's output cannot hold it", body = Problem, content_type = "application/problem+json"),
-    (status = 413, body = Problem, content_type = "application/problem+json"),
-    (status = 415, body = Problem, content_type = "application/problem+json"),
-    (status = 422, description = "It is no such setting or value", body = Problem, content_type = "application/problem+json"),
-))]
+/// Change settings of a camera, until the next change or the end of the process.
+#[utoipa::path(
+    patch,
+    path = "/api/cameras/{id}/settings",
+    params(("id" = String, Path, description = "Name of the camera")),
+    request_body = SettingsChange,
+    responses(
+        (status = 200, body = SettingsInfo),
+        (
+            status = 400,
+            description = "Invalid JSON",
+            body = Problem,
+            content_type = "application/problem+json",
+        ),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (
+            status = 409,
+            description = "The output cannot hold it, or it cannot be changed here",
+            body = Problem,
+            content_type = "application/problem+json",
+        ),
+        (status = 413, body = Problem, content_type = "application/problem+json"),
+        (status = 415, body = Problem, content_type = "application/problem+json"),
+        (
+            status = 422,
+            description = "Unknown setting or value",
+            body = Problem,
+            content_type = "application/problem+json",
+        ),
+    )
+)]
 pub(crate) async fn change(
     State(site): State<Arc<Site>>,
     Path(id): Path<String>,
@@ -114,16 +135,41 @@ pub(crate) async fn change(
     Ok(Json(settings))
 }
 
-/// Put a picture behind the people: a JPEG, PNG or WebP file.
-#[utoipa::path(post, path = "/api/cameras/{id}/background", params(("id" = String, Path, description = "Name of the camera")),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream"), responses(
-    (status = 200, body = SettingsInfo),
-    (status = 404, body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "This camera's output cannot hold it", body = Problem, content_type = "application/problem+json"),
-    (status = 413, description = "It is larger than 16 MiB", body = Problem, content_type = "application/problem+json"),
-    (status = 422, description = "It is no picture, or has too many pixels", body = Problem, content_type = "application/problem+json"),
-    (status = 503, description = "Others are uploading", body = Problem, content_type = "application/problem+json"),
-))]
+/// Upload a background: a JPEG, PNG or WebP file.
+#[utoipa::path(
+    post,
+    path = "/api/cameras/{id}/background",
+    params(("id" = String, Path, description = "Name of the camera")),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses(
+        (status = 200, body = SettingsInfo),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (
+            status = 409,
+            description = "The output cannot hold it, or it cannot be changed here",
+            body = Problem,
+            content_type = "application/problem+json",
+        ),
+        (
+            status = 413,
+            description = "The picture is larger than 16 MiB",
+            body = Problem,
+            content_type = "application/problem+json",
+        ),
+        (
+            status = 422,
+            description = "Not a picture, or too many pixels",
+            body = Problem,
+            content_type = "application/problem+json",
+        ),
+        (
+            status = 503,
+            description = "Too many uploads at once",
+            body = Problem,
+            content_type = "application/problem+json",
+        ),
+    )
+)]
 pub(crate) async fn upload(
     State(site): State<Arc<Site>>,
     Path(id): Path<String>,
@@ -133,13 +179,13 @@ pub(crate) async fn upload(
     let camera = settable(&site, &id)?;
     if !camera.holds.opaque {
         return Err(Problem::conflict(
-            "the output of this camera has no background: it was begun transparent",
+            "the output of this camera can have no background: it began transparent",
         ));
     }
     let _turn = site.uploads.try_acquire().map_err(|_| {
         Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
-            "others are uploading pictures: try again in a moment",
+            "too many uploads at once: try again in a moment",
         )
     })?;
     let body = receive(&headers, body, MAX_UPLOAD, BODY_TIME).await?;
@@ -152,7 +198,7 @@ pub(crate) async fn upload(
             .await
             .map_err(|e| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?
             .map_err(|e| Problem::unprocessable(unusable(&e)))?;
-    // It is decoded again when the camera's next frame comes: a camera without frames does not hold it.
+    // Frees the decoded picture; the camera's next frame decodes it again.
     picture.rest();
     camera.set_upload(picture);
     let settings = SettingsInfo::new(&camera.settings());
@@ -180,7 +226,8 @@ fn settable(site: &Site, id: &str) -> Result<Arc<Camera>, Problem> {
     match site.is_settable {
         true => Ok(camera),
         false => Err(Problem::conflict(
-            "the settings of these cameras cannot be changed here: change them where their frames are made, and at its start",
+            "the settings of these cameras cannot be changed here: change them at the start of the \
+             process that makes their frames",
         )),
     }
 }
@@ -198,7 +245,7 @@ fn changed(camera: &Camera, change: SettingsChange) -> Result<FrameSettings, Pro
         }
         if !settings.background.is_transparent() && !holds.opaque {
             return Err(Problem::conflict(
-                "the output of this camera has no background: it was begun transparent",
+                "the output of this camera can have no background: it began transparent",
             ));
         }
     }
@@ -222,8 +269,9 @@ fn changed(camera: &Camera, change: SettingsChange) -> Result<FrameSettings, Pro
         .unwrap_or(settings.foreground_cleanup);
     settings.skip_still = change.skip_still.unwrap_or(settings.skip_still);
     if camera.only_background && !settings.is_same_but_background(&before) {
-        let detail = "only the background of this camera can be changed: its frames may have to be made again, and what is remembered \
-                      from frame to frame belongs to the settings that it was started with";
+        let detail = "only the background of this camera can be changed: its other settings belong \
+                      to the stored state of its matte, from which frames may have to be made \
+                      again";
         return Err(Problem::conflict(detail));
     }
     Ok(settings)
@@ -246,7 +294,7 @@ fn background(camera: &Camera, text: &str) -> Result<BackgroundChoice, Problem> 
         _ => {}
     }
     match text.parse() {
-        // Whoever can open the page may not read this machine's files.
+        // Users of the page must not read files of this machine.
         Ok(BackgroundSpec::Image(_) | BackgroundSpec::Video(_)) => Err(Problem::unprocessable(
             "background: files of this machine cannot be named here: upload the picture",
         )),

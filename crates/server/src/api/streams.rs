@@ -1,6 +1,7 @@
-//! Moving pictures: Motion JPEG, as `multipart/x-mixed-replace`, which browsers, VLC, FFmpeg and OpenCV show.
+//! Motion JPEG as `multipart/x-mixed-replace`, which browsers, VLC, FFmpeg and OpenCV can show.
 //!
-//! Each viewer gets the newest picture whenever it is ready for one. Its connection holds no more than that picture and what the system buffers.
+//! Each viewer gets the newest picture whenever it is ready for one. Only this picture and the
+//! system's buffer wait on its connection.
 use super::{Site, camera, model::views};
 use crate::{problem::Problem, site::Refusal};
 use axum::{
@@ -30,50 +31,75 @@ use tokio::{
 };
 use utoipa::IntoParams;
 
-/// Pictures per second that may be asked for.
+/// The pictures per second that a request may ask for.
 const FPS: std::ops::RangeInclusive<f64> = 0.1..=120.0;
-/// While no frame comes the last one is sent again: to find out whether anybody still listens.
+/// The interval at which the last picture is sent again while no frame comes: so a closed
+/// connection is noticed.
 const REPEAT: Duration = Duration::from_secs(5);
-/// How often a wall looks for new cameras.
-const LOOK: Duration = Duration::from_secs(1);
+/// The interval at which a wall looks for new cameras.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 const KIND: &str = "multipart/x-mixed-replace; boundary=frame";
 const FIRST: &[u8] = b"--frame\r\n";
-/// How a part begins that is a picture.
+/// The begin of a part with a picture.
 const PICTURE: &str = "Content-Type: image/jpeg\r\n";
 
-/// How one camera is watched.
+/// The view and rate of a stream.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StreamQuery {
     /// picture (with its new background), matte (grey), checkerboard (cut out), overlay (cut out:
-    /// colours times alpha over black, filled up to 16 rows, and the matte below them) or raw (as
-    /// it came; only with --show-raw).
+    /// colours times alpha over black, padded to a multiple of 16 rows, and the matte below them)
+    /// or raw (the original frame; only with --show-raw).
     #[param(example = "picture")]
     view: Option<String>,
-    /// Not more pictures per second than this.
+    /// Pictures per second, at most.
     fps: Option<f64>,
 }
 
-/// Which cameras are watched.
+/// The cameras of a wall.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WallQuery {
-    /// Names with commas between them; all without it.
+    /// Names, separated by commas. Default: all.
     cameras: Option<String>,
 }
 
 /// One camera as Motion JPEG.
-#[utoipa::path(get, path = "/api/cameras/{id}/stream.mjpg", params(("id" = String, Path, description = "Name of the camera"), StreamQuery),
+#[utoipa::path(
+    get,
+    path = "/api/cameras/{id}/stream.mjpg",
+    params(("id" = String, Path, description = "Name of the camera"), StreamQuery),
     responses(
-    (status = 200, description = "A picture after the other, without end", body = Vec<u8>, content_type = "multipart/x-mixed-replace"),
-    (status = 400, body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "Frames as they came are not shown", body = Problem, content_type = "application/problem+json"),
-    (status = 404, body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "This camera has no such view", body = Problem, content_type = "application/problem+json"),
-    (status = 503, description = "Too many watch already", body = Problem, content_type = "application/problem+json"),
-))]
+        (
+            status = 200,
+            description = "Endless sequence of pictures",
+            body = Vec<u8>,
+            content_type = "multipart/x-mixed-replace",
+        ),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (
+            status = 403,
+            description = "The original frames are not shown without --show-raw",
+            body = Problem,
+            content_type = "application/problem+json",
+        ),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (
+            status = 409,
+            description = "This camera has no such view",
+            body = Problem,
+            content_type = "application/problem+json",
+        ),
+        (
+            status = 503,
+            description = "Too many streams are open",
+            body = Problem,
+            content_type = "application/problem+json",
+        ),
+    )
+)]
 pub(crate) async fn stream(
     State(site): State<Arc<Site>>,
     Path(id): Path<String>,
@@ -100,8 +126,8 @@ pub(crate) async fn stream(
     Ok(respond(site, permit, parts))
 }
 
-/// A stream that ends when its camera leaves. One that comes back is another camera, and gives
-/// its pictures to those who ask again.
+/// A stream that ends when its camera is removed from the registry. If the camera comes back, a new
+/// request gets its pictures.
 pub(super) fn while_shown(
     site: &Arc<Site>,
     camera: Arc<Camera>,
@@ -126,25 +152,40 @@ pub(super) fn choose(site: &Site, camera: &Camera, name: Option<&str>) -> Result
         })?;
     if view == View::Raw && !site.settings.show_raw {
         return Err(Problem::forbidden(
-            "frames as they came show the room: they are shown only with --show-raw",
+            "the original frames show the room: start with --show-raw to see them",
         ));
     }
     if !views(site).contains(&view) {
         return Err(Problem::conflict(format!(
-            "camera {:?} has no view {name:?} here: its mattes are made elsewhere",
+            "camera {:?} has no view {name:?} here: another process makes its mattes",
             camera.id.as_str()
         )));
     }
     Ok(view)
 }
 
-/// All cameras at once: their small pictures, each as it comes, with the camera's name in the part's header X-Camera. A browser has few
-/// connections for one host, and this takes one.
-#[utoipa::path(get, path = "/api/wall.mjpg", params(WallQuery), responses(
-    (status = 200, description = "A picture after the other, without end", body = Vec<u8>, content_type = "multipart/x-mixed-replace"),
-    (status = 400, body = Problem, content_type = "application/problem+json"),
-    (status = 503, description = "Too many watch already", body = Problem, content_type = "application/problem+json"),
-))]
+/// The small pictures of all cameras in one stream. The header X-Camera of each part has the name
+/// of the camera. A browser needs only one of its few connections for it.
+#[utoipa::path(
+    get,
+    path = "/api/wall.mjpg",
+    params(WallQuery),
+    responses(
+        (
+            status = 200,
+            description = "Endless sequence of pictures",
+            body = Vec<u8>,
+            content_type = "multipart/x-mixed-replace",
+        ),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (
+            status = 503,
+            description = "Too many streams are open",
+            body = Problem,
+            content_type = "application/problem+json",
+        ),
+    )
+)]
 pub(crate) async fn wall(
     State(site): State<Arc<Site>>,
     query: Result<Query<WallQuery>, QueryRejection>,
@@ -163,14 +204,14 @@ pub(super) fn admit(site: &Site) -> Result<OwnedSemaphorePermit, Problem> {
     site.free.clone().try_acquire_owned().map_err(|_| {
         site.refused(Refusal::Viewers);
         let detail = format!(
-            "{} streams are watched already, more are not allowed: see --max-viewers",
+            "{} streams are open, which is the most: see --max-viewers",
             site.settings.max_viewers
         );
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
     })
 }
 
-/// The permit goes with the stream: whoever hangs up makes room.
+/// The permit belongs to the stream, so that its end makes room for another.
 pub(super) fn respond(
     site: Arc<Site>,
     permit: OwnedSemaphorePermit,
@@ -187,8 +228,8 @@ pub(super) fn respond(
     ([(header::CONTENT_TYPE, KIND)], Body::from_stream(body)).into_response()
 }
 
-/// The pictures of a viewer, not more often than every `pause`. All viewers of one pause are ready at the same moments, so that they need one
-/// picture for all.
+/// The pictures of a viewer, at intervals of at least `pause`. All viewers with the same pause are
+/// ready at the same times, so that they share their pictures.
 pub(super) fn watch(viewer: Viewer, pause: Duration) -> impl Stream<Item = Arc<Preview>> + Send {
     static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
     let next = move || {
@@ -219,7 +260,7 @@ pub(super) fn watch(viewer: Viewer, pause: Duration) -> impl Stream<Item = Arc<P
     )
 }
 
-/// A part, and the boundary behind it: browsers show a picture when they have seen that it has ended.
+/// A part and the boundary behind it: a browser shows a picture only after the boundary.
 pub(super) fn part(camera: &str, view: View, shot: &Preview) -> Bytes {
     let captured = shot.captured.and_then(unix_ms);
     let captured = captured.map_or_else(String::new, |ms| format!("X-Captured: {ms}\r\n"));
@@ -236,7 +277,7 @@ pub(super) fn part(camera: &str, view: View, shot: &Preview) -> Bytes {
         .into()
 }
 
-/// A part that is JSON.
+/// A part with JSON.
 pub(super) fn json_part(event: &str, json: &[u8]) -> Bytes {
     let head = format!(
         "Content-Type: application/json\r\nContent-Length: {}\r\nX-Event: {event}\r\n\r\n",
@@ -249,7 +290,7 @@ fn unix_ms(time: SystemTime) -> Option<u128> {
     Some(time.duration_since(UNIX_EPOCH).ok()?.as_millis())
 }
 
-/// The small pictures of all cameras, or of those whose names are given with commas between them.
+/// The small pictures of all cameras, or of those with these names, separated by commas.
 pub(super) fn tiles(site: Arc<Site>, names: Option<&str>) -> BoxStream<'static, Bytes> {
     let wanted = names.map(|names| {
         names
@@ -260,9 +301,9 @@ pub(super) fn tiles(site: Arc<Site>, names: Option<&str>) -> BoxStream<'static, 
     let wall = Wall {
         site,
         wanted,
-        known: HashMap::new(),
+        viewers: HashMap::new(),
         tiles: SelectAll::new(),
-        look: time::interval(LOOK),
+        look: time::interval(LOOK_INTERVAL),
     };
     stream::unfold(wall, |mut wall: Wall| async move {
         wall.next().await.map(|part| (part, wall))
@@ -270,17 +311,17 @@ pub(super) fn tiles(site: Arc<Site>, names: Option<&str>) -> BoxStream<'static, 
     .boxed()
 }
 
-/// Small pictures of many cameras; cameras may come and go while it is watched.
+/// The small pictures of many cameras, which may come and go during the stream.
 struct Wall {
     site: Arc<Site>,
     wanted: Option<HashSet<String>>,
-    known: HashMap<String, KnownViewer>,
+    viewers: HashMap<String, WallViewer>,
     tiles: SelectAll<BoxStream<'static, Bytes>>,
     look: Interval,
 }
 
-/// A camera whose small pictures are sent.
-struct KnownViewer {
+/// The viewer of one camera of a wall.
+struct WallViewer {
     previews: Arc<Previews>,
     stop: AbortHandle,
 }
@@ -296,7 +337,7 @@ impl Wall {
     }
 
     fn look_for_cameras(&mut self) {
-        let mut gone = std::mem::take(&mut self.known);
+        let mut gone = std::mem::take(&mut self.viewers);
         for camera in self.site.cameras.cameras() {
             let id = camera.id.as_str();
             let is_wanted = self
@@ -306,9 +347,9 @@ impl Wall {
             if !is_wanted {
                 continue;
             }
-            // A camera that left and came back has other pictures.
-            let known = match gone.remove(id) {
-                Some(known) if Arc::ptr_eq(&known.previews, &camera.previews) => known,
+            // A camera that was removed and came back has other previews.
+            let viewer = match gone.remove(id) {
+                Some(same) if Arc::ptr_eq(&same.previews, &camera.previews) => same,
                 other => {
                     if let Some(left) = other {
                         left.stop.abort();
@@ -316,18 +357,18 @@ impl Wall {
                     self.add(&camera)
                 }
             };
-            self.known.insert(id.to_owned(), known);
+            self.viewers.insert(id.to_owned(), viewer);
         }
-        gone.values().for_each(|known| known.stop.abort());
+        gone.values().for_each(|viewer| viewer.stop.abort());
     }
 
-    fn add(&mut self, camera: &Camera) -> KnownViewer {
+    fn add(&mut self, camera: &Camera) -> WallViewer {
         let id = camera.id.to_string();
         let viewer = Viewer::new(camera.previews.clone(), View::Tile);
         let parts = watch(viewer, Duration::ZERO).map(move |shot| part(&id, View::Tile, &shot));
         let (parts, stop) = stream::abortable(parts);
         self.tiles.push(parts.boxed());
-        KnownViewer {
+        WallViewer {
             previews: camera.previews.clone(),
             stop,
         }
