@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_is_small_and_needs_nothing_from_elsewhere() {
+    fn the_page_is_small_and_loads_nothing_from_other_hosts() {
         let size: usize = texts().map(str::len).sum();
         assert!(size > 10_000 && size < 100_000, "{size} bytes");
         for text in texts() {

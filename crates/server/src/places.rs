@@ -16,7 +16,7 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// The numbers of connections at once, at most.
+/// The largest numbers of connections.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PlaceLimits {
     /// Pending connections.

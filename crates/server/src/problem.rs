@@ -17,7 +17,7 @@ pub(super) struct Problem {
     title: &'static str,
     /// The status of the response.
     status: u16,
-    /// What is wrong with this request, with advice.
+    /// The error of this request, with advice.
     detail: String,
 }
 

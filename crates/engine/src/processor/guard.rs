@@ -64,7 +64,7 @@ fn remake<T, E: Display>(make: &mut dyn FnMut() -> Result<T, E>) -> Result<T, Pa
 mod tests {
     use super::*;
 
-    /// Tools that count how often they were made. They can be made `limit` times.
+    /// Tools that can be made `limit` times. Each has ten times its number.
     fn counted(limit: u32) -> Guarded<u32, String> {
         let mut made = 0;
         Guarded::new(move || {

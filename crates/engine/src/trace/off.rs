@@ -1,4 +1,4 @@
-//! Traces of a program without the feature `otlp`: nothing is noted and nothing is sent.
+//! The types of traces without the feature `otlp`. They do nothing.
 use super::{TraceError, TraceSettings};
 use mattebox_core::frame::{CameraId, FrameNumber};
 use std::{marker::PhantomData, time::Instant};
