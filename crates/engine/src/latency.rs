@@ -19,9 +19,13 @@ pub fn age_us(taken: Timestamp) -> i64 {
         .saturating_sub(taken.0)
 }
 
-/// The age of a frame; zero if its time lies in the future.
-pub fn age(captured: Timestamp) -> Duration {
-    Duration::from_micros(u64::try_from(age_us(captured)).unwrap_or(0))
+/// How long ago a frame was captured, by the clock of its camera; zero for a time that lies in the
+/// future. `None`: its time is a position in a file.
+pub fn age(time: Timestamp) -> Option<Duration> {
+    captured(time)?;
+    Some(Duration::from_micros(
+        u64::try_from(age_us(time)).unwrap_or(0),
+    ))
 }
 
 /// Times before this one (in 2001, unix microseconds) are positions in files.
@@ -81,7 +85,8 @@ impl Default for Times {
 
 impl Times {
     fn add(&mut self, time: Duration) {
-        let micros = time.min(LONGEST).as_micros() as u64;
+        let time = time.min(LONGEST);
+        let micros = time.as_micros() as u64;
         // The histogram grows to hold every time up to LONGEST.
         if self.histogram.record(micros).is_ok() {
             self.sum = self.sum.saturating_add(time);

@@ -35,7 +35,7 @@ use mattebox_engine::{
         Camera, CameraRegistry,
         camera::{Holds, Introduction},
     },
-    events::{Event, FramesDropped},
+    events::{Event, FrameDropped},
     metrics::{DropReason, FrameCounters, Monitor},
     queues::{CameraQueues, Lifetime, QueueId, QueueSettings, WhenFull},
     stages::{self, StageClock},
@@ -164,12 +164,7 @@ impl RunContext<'_> {
         self.abort.on_stop(move || {
             for (queue, dropped) in queues.shut() {
                 if let Some(stats) = stats.get(&queue) {
-                    FramesDropped {
-                        frames: &stats.frames,
-                        reason: DropReason::Stopped,
-                        count: dropped.len(),
-                    }
-                    .emit();
+                    drop_frames(&stats.frames, &dropped);
                 }
             }
         });
@@ -177,10 +172,17 @@ impl RunContext<'_> {
 
     fn drop_waiting(&self, index: usize) {
         let dropped = self.queues.close(self.cameras[index].queue);
-        FramesDropped {
-            frames: &self.cameras[index].stats.frames,
+        drop_frames(&self.cameras[index].stats.frames, &dropped);
+    }
+}
+
+/// Counts frames that waited when the run or their output ended.
+fn drop_frames(frames: &FrameCounters, dropped: &[QueuedPicture]) {
+    for frame in dropped {
+        FrameDropped {
+            frames,
+            span: &frame.span,
             reason: DropReason::Stopped,
-            count: dropped.len(),
         }
         .emit();
     }

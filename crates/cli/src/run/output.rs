@@ -194,6 +194,7 @@ impl OrderedWriter {
             Err(e) => {
                 FrameFailed {
                     frames: &stats.frames,
+                    frame: None,
                     span: Some(&frame.span),
                     problem: &e,
                     needs_action: false,

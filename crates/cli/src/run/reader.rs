@@ -5,11 +5,12 @@ use mattebox_core::frame::FrameNumber;
 use mattebox_engine::{
     CameraFailure, FrameSettings,
     background::{BackgroundSource, BackgroundSources},
-    events::{Event, FrameDropped, FrameFailed, FrameRead, FramesDropped},
+    events::{Event, FrameDropped, FrameFailed, FrameRead},
     metrics::{DropReason, FrameCounters},
     queues::{Pushed, QueueSettings, WhenFull},
     stages::Stage,
     status::Condition,
+    trace::Span,
 };
 use mattebox_media::{
     beside::{PictureExtras, SoundPacket},
@@ -158,6 +159,7 @@ fn read(
                 FrameRead { frames, bytes: 0 }.emit();
                 FrameFailed {
                     frames,
+                    frame: Some(name_of(number)),
                     span: None,
                     problem: e,
                     needs_action: true,
@@ -169,7 +171,7 @@ fn read(
         };
         FrameRead { frames, bytes: 0 }.emit();
         if std::mem::take(&mut is_first) && !remove_earlier(shared, index) {
-            dropped(frames, DropReason::Stopped).emit();
+            drop_unqueued(frames);
             break;
         }
         camera.shown.status.set(Condition::Open);
@@ -180,12 +182,13 @@ fn read(
         }) {
             Ok(behind) => behind,
             Err(_) if shared.stop.is_stopped() => {
-                dropped(frames, DropReason::Stopped).emit();
+                drop_unqueued(frames);
                 break;
             }
             Err(error) => {
                 FrameFailed {
                     frames,
+                    frame: None,
                     span: None,
                     problem: &error,
                     needs_action: false,
@@ -252,13 +255,14 @@ fn read(
     tracing::debug!(camera = %camera.shown.id, frames, "the source has ended");
 }
 
-/// A frame that has no trace yet is dropped.
-fn dropped(frames: &FrameCounters, reason: DropReason) -> FramesDropped<'_> {
-    FramesDropped {
+/// Counts a frame that has no trace yet and is not queued, because the run is stopped.
+fn drop_unqueued(frames: &FrameCounters) {
+    FrameDropped {
         frames,
-        reason,
-        count: 1,
+        span: &Span::default(),
+        reason: DropReason::Stopped,
     }
+    .emit();
 }
 
 /// Passes a camera's sound to its writer.

@@ -283,6 +283,7 @@ impl RunFrame<'_> {
     fn failed(&self, problem: impl Display, needs_action: bool) {
         FrameFailed {
             frames: &self.shared.cameras[self.index].stats.frames,
+            frame: Some(self.number),
             span: Some(&self.span),
             problem,
             needs_action,

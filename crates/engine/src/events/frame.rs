@@ -4,6 +4,7 @@ use crate::{
     metrics::{DropReason, FrameCounters, SkipReason},
     trace::Span,
 };
+use mattebox_core::frame::FrameNumber;
 use std::{fmt::Display, sync::atomic::Ordering::Relaxed, time::Duration};
 
 /// The source or the topic gave a frame.
@@ -110,31 +111,6 @@ impl Event for FrameDropped<'_> {
     }
 }
 
-/// Frames that waited are dropped together.
-#[derive(Debug)]
-pub struct FramesDropped<'a> {
-    /// Counters of their camera.
-    pub frames: &'a FrameCounters,
-    /// Why.
-    pub reason: DropReason,
-    /// The number of frames.
-    pub count: usize,
-}
-
-impl Event for FramesDropped<'_> {
-    fn emit(self) {
-        self.frames.dropped[self.reason as usize].fetch_add(self.count as u64, Relaxed);
-        if self.count > 0 {
-            tracing::debug!(
-                camera = %self.frames.camera,
-                frames = self.count,
-                reason = self.reason.name(),
-                "frames are dropped"
-            );
-        }
-    }
-}
-
 /// A record cannot be a frame and becomes a dead letter.
 #[derive(Debug)]
 pub struct FrameDead<'a> {
@@ -172,6 +148,8 @@ impl Event for FrameDead<'_> {
 pub struct FrameFailed<'a, E> {
     /// Counters of its camera.
     pub frames: &'a FrameCounters,
+    /// Its number, where the problem does not name it.
+    pub frame: Option<FrameNumber>,
     /// The trace of the frame, if it has one yet.
     pub span: Option<&'a Span>,
     /// The error, with the frame's number or file.
@@ -189,9 +167,10 @@ impl<E: Display> Event for FrameFailed<'_, E> {
             span.fail(self.problem.to_string());
         }
         let camera = &self.frames.camera;
+        let frame = self.frame.map(|frame| frame.0);
         match self.needs_action {
-            true => tracing::error!(%camera, "{}", self.problem),
-            false => tracing::debug!(%camera, "{}", self.problem),
+            true => tracing::error!(%camera, frame, "{}", self.problem),
+            false => tracing::debug!(%camera, frame, "{}", self.problem),
         }
     }
 }
@@ -239,12 +218,14 @@ mod tests {
             reason: DropReason::Stale,
         }
         .emit();
-        FramesDropped {
-            frames: &frames,
-            reason: DropReason::Stopped,
-            count: 2,
+        for _ in 0..2 {
+            FrameDropped {
+                frames: &frames,
+                span: &span,
+                reason: DropReason::Stopped,
+            }
+            .emit();
         }
-        .emit();
         FrameDead {
             frames: &frames,
             span: &span,
@@ -256,6 +237,7 @@ mod tests {
         .emit();
         FrameFailed {
             frames: &frames,
+            frame: None,
             span: None,
             problem: "it is damaged",
             needs_action: false,

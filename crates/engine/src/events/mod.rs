@@ -5,7 +5,6 @@ mod frame;
 
 pub use frame::{
     FrameDead, FrameDropped, FrameFailed, FrameMatted, FrameRead, FrameSkipped, FrameWritten,
-    FramesDropped,
 };
 
 /// Something that happens.

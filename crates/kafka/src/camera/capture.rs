@@ -15,7 +15,7 @@ use mattebox_core::{
 };
 use mattebox_engine::{
     CameraFailure, ErrorDomain,
-    events::{Event, FrameDropped, FrameRead, FramesDropped},
+    events::{Event, FrameDropped, FrameRead},
     metrics::DropReason,
     queues::Pushed,
     status::Condition,
@@ -397,10 +397,10 @@ impl<'a> Capture<'a> {
                 }
                 if !self.is_due(pace.as_mut()) {
                     self.count_read();
-                    FramesDropped {
+                    FrameDropped {
                         frames: &self.counters().frames,
+                        span: &Span::default(),
                         reason: DropReason::Stopped,
-                        count: 1,
                     }
                     .emit();
                     continue;

@@ -119,6 +119,7 @@ impl PublisherContext {
         let what = format!("frames are not published to topic {}: {words}", self.topic);
         FrameFailed {
             frames: &known.counters.frames,
+            frame: None,
             span: Some(span),
             problem: &what,
             needs_action: false,

@@ -60,6 +60,7 @@ impl Event for FrameUnreadable<'_> {
         };
         FrameFailed {
             frames: &self.counters.frames,
+            frame: None,
             span: self.span,
             problem: format!(
                 "a picture is left out ({}): {}{more}",

@@ -51,7 +51,7 @@ use capture::Capture;
 use mattebox_core::frame::CameraId;
 use mattebox_engine::{
     StartError, Watch,
-    events::{Event, FramesDropped},
+    events::{Event, FrameDropped},
     metrics::{DropReason, Monitor},
     queues::{CameraQueues, Lifetime, QueueSettings, WhenFull},
     stages,
@@ -221,12 +221,14 @@ fn end_at(stop: &Stop, abort: &Stop, shared: &Arc<PublisherContext>) {
     abort.on_stop(move || {
         let dropped: HashMap<_, _> = at_abort.queues.shut().into_iter().collect();
         for known in &at_abort.cameras {
-            FramesDropped {
-                frames: &known.counters.frames,
-                reason: DropReason::Stopped,
-                count: dropped.get(&known.queue).map_or(0, Vec::len),
+            for frame in dropped.get(&known.queue).into_iter().flatten() {
+                FrameDropped {
+                    frames: &known.counters.frames,
+                    span: &frame.span,
+                    reason: DropReason::Stopped,
+                }
+                .emit();
             }
-            .emit();
         }
     });
 }

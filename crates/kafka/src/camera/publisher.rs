@@ -146,6 +146,7 @@ impl<'a> Publisher<'a> {
             shared.lost(camera, "larger than the topic takes");
             FrameFailed {
                 frames: &known.counters.frames,
+                frame: None,
                 span: Some(&frame.span),
                 problem: "it is larger than the topic takes",
                 needs_action: false,

@@ -211,6 +211,7 @@ impl Watcher {
                 camera.note_rejected(&problem);
                 return FrameFailed {
                     frames: &frames,
+                    frame: None,
                     span: None,
                     problem,
                     needs_action: false,
