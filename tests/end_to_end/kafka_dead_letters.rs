@@ -237,7 +237,7 @@ fn a_dead_letter_that_the_broker_refuses_is_not_counted_and_not_lost() {
             letter("refusing", "a", "bad-json", 1, b"x"),
             letter("refusing", "a", "bad-json", 2, &large),
         ]);
-    // Each in a batch of its own, so that the small one is not refused with the large one.
+    // Each in a separate batch, so that the small one is not refused with the large one.
     let done = topics.run(&["redrive", "--kafka-option", "batch.num.messages=1"]);
     assert_eq!(
         (done.code, String::from_utf8_lossy(&done.stdout).as_ref()),

@@ -79,7 +79,7 @@ fn an_onnx_file_that_cannot_be_used_is_named() {
     let done = run(&b, &[&["run", &*sample()], &model[..]].concat());
     assert_said(&done, 2, &["text.onnx", "not an ONNX file"]);
     let done = run(&b, &["model", "text.onnx:0..1"]);
-    assert_said(&done, 1, &["text.onnx", "not an ONNX file"]);
+    assert_said(&done, 2, &["text.onnx", "not an ONNX file"]);
 }
 
 #[test]

@@ -500,7 +500,7 @@ fn head<S: Simd>(s: S, plan: &NetworkPlan, b: &mut Buffers, o: &mut Observer<'_>
         Some(Activation::Logistic),
         factors,
     );
-    // the mean of the gated features, from which the first decoder computes that of its own input
+    // the mean of the gated features, from which the first decoder computes the mean of the input
     sum.iter_mut()
         .zip(&*factors)
         .for_each(|(v, g)| *v *= share * g);

@@ -167,7 +167,7 @@ fn next_steps(findings: &[Finding], missing: bool) -> String {
     format!("\nNext:\n{}", lines.join("\n"))
 }
 
-/// The command as it was typed, with its flags, to run the same checks again.
+/// The command as typed, with its flags, to run the same checks again.
 fn typed() -> String {
     let mut words = vec!["mattebox".to_owned()];
     let mut is_secret = false;

@@ -251,7 +251,7 @@ impl SettingsCheck<'_> {
                 None if sources.len() == 1 => (camera_id.to_owned(), text.as_str()),
                 None => (format!("cam{:02}", i + 1), text.as_str()),
             };
-            // The error repeats the text as it was typed: the source with its name, or the name
+            // The error repeats the text as typed: the source with its name, or the name
             // alone.
             let camera: mattebox_core::frame::CameraId = match split_name(text) {
                 Some(_) => {

@@ -154,8 +154,8 @@ fn pull<S: Simd>(simd: S, fine: &PyramidLevel, coarse: &mut PyramidLevel) {
 #[simd]
 fn push<S: Simd>(simd: S, coarse: &PyramidLevel, fine: &mut PyramidLevel, wanted: Option<&[bool]>) {
     for (y, out) in fine.cells.chunks_exact_mut(fine.width).enumerate() {
-        // A fine cell's centre is a quarter of a coarse cell from the centre of its own coarse
-        // cell.
+        // A fine cell's centre is a quarter of a coarse cell from the centre of the coarse cell
+        // that holds it.
         let near = &coarse.cells[y / 2 * coarse.width..][..coarse.width];
         let far = &coarse.cells[neighbour(y, coarse.height) * coarse.width..][..coarse.width];
         let wanted = wanted.map(|wanted| &wanted[y * fine.width..][..fine.width]);

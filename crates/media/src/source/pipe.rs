@@ -121,7 +121,7 @@ impl Pipe {
         state.kept.starts_with(JPEG) || state.kept.starts_with(PART)
     }
 
-    /// Whether it begins with a bare JPEG picture, as far as it was read.
+    /// Whether the part that was read begins with a bare JPEG picture.
     pub(super) fn begins_with_jpeg(&self) -> bool {
         self.shared.state().kept.starts_with(JPEG)
     }

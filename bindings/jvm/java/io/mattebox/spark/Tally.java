@@ -104,7 +104,7 @@ public final class Tally extends AccumulatorV2<Tally.Frame, String> {
     }
 
     /**
-     * All counts since the last call, as JSON. Names of cameras have no character that JSON escapes.
+     * All counts since the last call, as JSON. Names of cameras need no escapes in it.
      */
     public synchronized String take() {
         String counts = cameras.entrySet().stream()
