@@ -123,30 +123,30 @@ def spark_worker(cluster_service: Service) -> int:
     return int(cluster_service.words[2].removeprefix("worker="))
 
 
-def module(town: Town) -> list[str]:
+def module(pipeline: SparkPipeline) -> list[str]:
     """The job as a module."""
     return [
         sys.executable,
         "-m",
         "mattebox.spark",
         "--master",
-        town.master,
+        pipeline.master,
         "--jars",
-        str(town.connector),
+        str(pipeline.connector),
     ]
 
 
-def submit(town: Town) -> list[str]:
+def submit(pipeline: SparkPipeline) -> list[str]:
     """The job by spark-submit, as in docs/guide/spark.md, with this machine's connector."""
     jars = [
-        *(str(path) for path in pathlib.Path(town.connector).glob("*.jar")),
+        *(str(path) for path in pathlib.Path(pipeline.connector).glob("*.jar")),
         str(mattebox.spark.jar_path()),
     ]
     program = pathlib.Path(pyspark.__file__).parent / "bin/spark-submit"
     return [
         str(program),
         "--master",
-        town.master,
+        pipeline.master,
         "--jars",
         ",".join(jars),
         str(mattebox.spark.__main__.__file__),
@@ -158,18 +158,18 @@ class Job:
 
     def __init__(
         self,
-        town: Town,
-        by: Callable[[Town], list[str]],
+        pipeline: SparkPipeline,
+        by: Callable[[SparkPipeline], list[str]],
         flags: tuple[str, ...],
         more: dict[str, str],
     ) -> None:
-        self.log = town.path / f"job-{time.monotonic_ns()}.log"
-        command = [*by(town), "--kafka", town.broker, "--topic", town.topic, *flags]
+        self.log = pipeline.path / f"job-{time.monotonic_ns()}.log"
+        command = [*by(pipeline), "--kafka", pipeline.broker, "--topic", pipeline.topic, *flags]
         small = {"SPARK_DRIVER_MEMORY": "512m", "MATTEBOX_SPARK_LOG": "ERROR", **more}
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 command,
-                cwd=town.path,
+                cwd=pipeline.path,
                 env=environment(**small),
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -218,8 +218,17 @@ class InnerJob:
         def set(self) -> None:
             self._event.set()
 
-    def __init__(self, town: Town, spark: SparkSession, flags: tuple[str, ...]) -> None:
-        place = ["--kafka", town.broker, "--topic", town.topic, "--out", str(town.path / "output")]
+    def __init__(
+        self, pipeline: SparkPipeline, spark: SparkSession, flags: tuple[str, ...]
+    ) -> None:
+        place = [
+            "--kafka",
+            pipeline.broker,
+            "--topic",
+            pipeline.topic,
+            "--out",
+            str(pipeline.path / "output"),
+        ]
         self._settings = settings.read([*place, *flags])
         self._spark, self._stop, self._lines = spark, self._Stop(), io.StringIO()
         self._exit_code: int | None = None
@@ -258,7 +267,7 @@ class InnerJob:
         self._thread.join(60)
 
 
-class Town:
+class SparkPipeline:
     """A folder, a topic, a broker and a cluster."""
 
     def __init__(self, path: pathlib.Path, broker: str, master: str, topic: str) -> None:
@@ -312,7 +321,9 @@ class Town:
         ]
         self.mattebox("camera", *sources, *how)
 
-    def job(self, *flags: str, by: Callable[[Town], list[str]] = module, **environment: str) -> Job:
+    def job(
+        self, *flags: str, by: Callable[[SparkPipeline], list[str]] = module, **environment: str
+    ) -> Job:
         job = Job(self, by, flags, environment)
         self.jobs.append(job)
         return job
@@ -367,15 +378,15 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
 
 
 @pytest.fixture
-def town(
+def pipeline(
     tmp_path: pathlib.Path, broker: str, cluster: str, request: pytest.FixtureRequest
-) -> Iterator[Town]:
-    town = Town(
+) -> Iterator[SparkPipeline]:
+    pipeline = SparkPipeline(
         tmp_path, broker, cluster, request.node.name.replace("[", "-").replace("]", "")[:120]
     )
-    yield town
-    for job in [*town.jobs, *town.inner]:
+    yield pipeline
+    for job in [*pipeline.jobs, *pipeline.inner]:
         job.kill()
-    for other in town.others:
+    for other in pipeline.others:
         other.kill()
         other.wait(30)

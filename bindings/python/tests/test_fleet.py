@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 from pyspark.sql import SparkSession
 
-from conftest import ROOT, Service, Town, until
+from conftest import ROOT, Service, SparkPipeline, until
 from mattebox.spark import broker as broker_module
 from mattebox.spark import failures, settings
 from mattebox.spark.health import Health
@@ -334,52 +334,52 @@ WATCHFUL = ("--look-interval", "1s")
 
 
 def test_partitions_that_are_added_to_a_real_time_job_are_served_also_without_a_core_for_them(
-    town: Town, spark: SparkSession
+    pipeline: SparkPipeline, spark: SparkSession
 ) -> None:
-    admin = Admin(spark, town.broker)
-    town.fill(cameras=4, frames=20, partitions=1)
+    admin = Admin(spark, pipeline.broker)
+    pipeline.fill(cameras=4, frames=20, partitions=1)
     ready = Ready()
     more = ("--checkpoint-interval", "5s", "--metrics", ready.address, "--back-to-realtime", "1s")
-    job = town.job("--from", "earliest", *WATCHFUL, *more)
-    until("the first files", lambda: town.count("output") == 80, job=job)
+    job = pipeline.job("--from", "earliest", *WATCHFUL, *more)
+    until("the first files", lambda: pipeline.count("output") == 80, job=job)
     # When the executor starts late, the job runs in micro-batches.
     begun = "real time: 1 partitions, 2 cores"
     until("real time", lambda: begun in job.text(), job=job)
-    admin.grow(town.topic, 2)
+    admin.grow(pipeline.topic, 2)
     # New cameras: when a camera's partition changes, its sessions are read in any order, and their
     # files are named in that order.
-    town.fill(cameras=8, frames=20, partitions=2, first=4)
-    until("all files", lambda: town.count("output") == 240, job=job)
+    pipeline.fill(cameras=8, frames=20, partitions=2, first=4)
+    until("all files", lambda: pipeline.count("output") == 240, job=job)
     until("it to be said", lambda: "has 2 partitions now, and had 1" in job.text(), job=job)
     assert "micro-batches" not in job.text()[job.text().index(begun) :]
-    admin.grow(town.topic, 4)
+    admin.grow(pipeline.topic, 4)
     # These have records in each of four partitions.
-    town.fill(cameras=16, frames=20, partitions=4, first=12)
-    until("all files", lambda: town.count("output") == 560, job=job)
+    pipeline.fill(cameras=16, frames=20, partitions=4, first=12)
+    until("all files", lambda: pipeline.count("output") == 560, job=job)
     until("it to be ready", ready.is_yes, job=job)
     assert (
         "real time needs a core for each of the 4 partitions" in job.text()
         and "the query goes on in micro-batches" in job.text()
     )
-    town.fill(cameras=16, frames=5, partitions=4, first=12)
-    until("later files", lambda: town.count("output") == 640, job=job)
+    pipeline.fill(cameras=16, frames=5, partitions=4, first=12)
+    until("later files", lambda: pipeline.count("output") == 640, job=job)
     assert job.stop() == 130, job.text()[-4000:]
-    assert town.files("output") == town.by_worker()
+    assert pipeline.files("output") == pipeline.by_worker()
 
 
 @pytest.mark.parametrize("trigger", ["micro", "realtime"])
 def test_a_topic_that_is_deleted_under_the_job_ends_it_with_a_sentence(
-    town: Town, spark: SparkSession, trigger: str
+    pipeline: SparkPipeline, spark: SparkSession, trigger: str
 ) -> None:
-    town.fill(cameras=1, frames=5, partitions=1)
-    job = town.inner_job(spark, "--from", "earliest", "--trigger", trigger, *WATCHFUL)
-    until("the files", lambda: town.count("output") == 5, job=job)
-    Admin(spark, town.broker).delete(town.topic)
+    pipeline.fill(cameras=1, frames=5, partitions=1)
+    job = pipeline.inner_job(spark, "--from", "earliest", "--trigger", trigger, *WATCHFUL)
+    until("the files", lambda: pipeline.count("output") == 5, job=job)
+    Admin(spark, pipeline.broker).delete(pipeline.topic)
     assert job.finish(90) == 1, job.text()[-4000:]
     assert (
         len(
             re.findall(
-                f"ERROR topic {town.topic} is not there any more: it was deleted", job.text()
+                f"ERROR topic {pipeline.topic} is not there any more: it was deleted", job.text()
             )
         )
         == 1
@@ -388,32 +388,32 @@ def test_a_topic_that_is_deleted_under_the_job_ends_it_with_a_sentence(
 
 
 def test_a_topic_that_is_made_again_under_the_job_is_noticed_though_its_offsets_go_on(
-    town: Town, spark: SparkSession
+    pipeline: SparkPipeline, spark: SparkSession
 ) -> None:
-    town.fill(cameras=1, frames=5, partitions=1)
+    pipeline.fill(cameras=1, frames=5, partitions=1)
     more = ("--trigger", "micro", "--interval", "5s")
-    job = town.inner_job(spark, "--from", "earliest", *more)
+    job = pipeline.inner_job(spark, "--from", "earliest", *more)
     until("a batch", lambda: " frames in " in job.text(), job=job)
-    admin = Admin(spark, town.broker)
-    admin.delete(town.topic)
-    until("the topic to be gone", lambda: not admin.has(town.topic))
+    admin = Admin(spark, pipeline.broker)
+    admin.delete(pipeline.topic)
+    until("the topic to be gone", lambda: not admin.has(pipeline.topic))
     # Its first five records have the offsets of the old topic's, so offsets do not differ.
-    town.fill(cameras=1, frames=10, partitions=1)
+    pipeline.fill(cameras=1, frames=10, partitions=1)
     assert job.finish(90) == 1, job.text()[-4000:]
-    assert f"does not fit topic {town.topic}: the topic was made" in job.text()
+    assert f"does not fit topic {pipeline.topic}: the topic was made" in job.text()
     assert "Traceback" not in job.text()
 
 
 def test_a_permission_that_is_withdrawn_ends_the_job_with_a_sentence(
-    town: Town, spark: SparkSession, secured: Secured
+    pipeline: SparkPipeline, spark: SparkSession, secured: Secured
 ) -> None:
-    town.broker = secured.plain
-    town.fill(cameras=1, frames=5, partitions=1)
+    pipeline.broker = secured.plain
+    pipeline.fill(cameras=1, frames=5, partitions=1)
     login = options([*secured.login(), *secured.trust()])
     place = ("--kafka", secured.at["sasl_ssl"], "--from", "earliest")
-    job = town.inner_job(spark, *place, *WATCHFUL, *login)
-    until("the files", lambda: town.count("output") == 5, job=job)
-    secured.admin.access(town.topic, "READ", False)
+    job = pipeline.inner_job(spark, *place, *WATCHFUL, *login)
+    until("the files", lambda: pipeline.count("output") == 5, job=job)
+    secured.admin.access(pipeline.topic, "READ", False)
     assert job.finish(90) == 1, job.text()[-4000:]
     assert "Traceback" not in job.text()
     said = [
@@ -422,7 +422,7 @@ def test_a_permission_that_is_withdrawn_ends_the_job_with_a_sentence(
         if " ERROR " in line
         and ("does not let this job read" in line or "give the job's user READ" in line)
     ]
-    assert len(said) == 1 and town.topic in said[0], job.text()[-4000:]
+    assert len(said) == 1 and pipeline.topic in said[0], job.text()[-4000:]
 
 
 def lines(text: str) -> list[str]:
@@ -432,18 +432,18 @@ def lines(text: str) -> list[str]:
 
 @pytest.mark.parametrize(("fault", "trigger"), [("gone", "micro"), ("damaged", "realtime")])
 def test_a_network_that_only_an_executor_cannot_read_ends_the_job_with_one_line(
-    town: Town, fault: str, trigger: str
+    pipeline: SparkPipeline, fault: str, trigger: str
 ) -> None:
-    model = town.path / "model.tflite"
+    model = pipeline.path / "model.tflite"
     model.write_bytes((ROOT / "crates/net/model/selfie_segmentation.tflite").read_bytes())
-    job = town.job(
+    job = pipeline.job(
         "--from", "earliest", "--trigger", trigger, SEG_MODEL_PATH=str(model), MATTEBOX_SPARK_LOG=""
     )
     until("it to wait", lambda: "waiting for topic" in job.text(), job=job)
     model.unlink()
     if fault == "damaged":
         model.write_text("no network")
-    town.fill(cameras=1, frames=2, partitions=1)
+    pipeline.fill(cameras=1, frames=2, partitions=1)
     assert job.finish(90) == 2, job.text()[-4000:]
     said = [line for line in lines(job.text()) if "setting model: " in line]
     assert len(said) == 1 and " ERROR setting model: " in said[0] and str(model) in said[0], (
@@ -462,27 +462,27 @@ def test_a_network_that_only_an_executor_cannot_read_ends_the_job_with_one_line(
     ids=["micro", "realtime"],
 )
 def test_a_job_that_cannot_write_says_so_once_and_is_not_ready_until_it_can(
-    town: Town, trigger: str, faults: list[str]
+    pipeline: SparkPipeline, trigger: str, faults: list[str]
 ) -> None:
-    town.fill(cameras=1, frames=10, partitions=1)
+    pipeline.fill(cameras=1, frames=10, partitions=1)
     ready = Ready()
     more = ("--checkpoint-interval", "5s", "--metrics", ready.address)
-    job = town.job("--from", "earliest", "--trigger", trigger, *more, MATTEBOX_SPARK_LOG="")
-    until("the files", lambda: town.count("output") == 10, job=job)
+    job = pipeline.job("--from", "earliest", "--trigger", trigger, *more, MATTEBOX_SPARK_LOG="")
+    until("the files", lambda: pipeline.count("output") == 10, job=job)
     until("it to be ready", ready.is_yes, job=job)
     folders = {
         "output": "cam00",
-        "state": f".checkpoint/mattebox-state/{town.topic}/0",
+        "state": f".checkpoint/mattebox-state/{pipeline.topic}/0",
         "checkpoint": ".checkpoint/commits",
     }
     for fault in faults:
-        folder = town.path / "output" / folders[fault]
+        folder = pipeline.path / "output" / folders[fault]
         until("the folder", folder.exists, job=job)
-        before, restarts, files = len(lines(job.text())), ready.restarts(), town.count("output")
-        aside = town.path / "aside"
+        before, restarts, files = len(lines(job.text())), ready.restarts(), pipeline.count("output")
+        aside = pipeline.path / "aside"
         folder.rename(aside)
         folder.write_text("a file, where a folder must be")
-        town.fill(cameras=1, frames=10, partitions=1)
+        pipeline.fill(cameras=1, frames=10, partitions=1)
         until(
             f"it not to be ready ({fault})",
             lambda: ready.says("the query failed, and is started again from its checkpoint"),
@@ -499,31 +499,31 @@ def test_a_job_that_cannot_write_says_so_once_and_is_not_ready_until_it_can(
         assert all(str(folder.parent) in line for line in said), said
         folder.unlink()
         aside.rename(folder)
-        until("all files", lambda: town.count("output") == files + 10, job=job)
+        until("all files", lambda: pipeline.count("output") == files + 10, job=job)
         until("it to be ready again", ready.is_yes, job=job)
     assert "\tat " not in job.text()
     assert job.stop() == 130, job.text()[-4000:]
-    assert town.files("output") == town.by_worker()
+    assert pipeline.files("output") == pipeline.by_worker()
 
 
 def test_a_job_whose_broker_is_away_is_not_ready_and_says_why(
-    town: Town, spark: SparkSession, tmp_path: pathlib.Path
+    pipeline: SparkPipeline, spark: SparkSession, tmp_path: pathlib.Path
 ) -> None:
     kafka = Service([ROOT / "scripts/kafka", "run", tmp_path / "broker"])
     try:
-        town.broker = kafka.words[1]
+        pipeline.broker = kafka.words[1]
         ready = Ready()
         more = ("--metrics", ready.address, *WATCHFUL)
-        job = town.inner_job(spark, "--from", "earliest", *more)
-        until("it to wait", lambda: ready.says(f"there is no topic {town.topic} yet"), job=job)
-        town.fill(cameras=1, frames=5, partitions=1)
-        until("the files", lambda: town.count("output") == 5 and ready.is_yes(), job=job)
+        job = pipeline.inner_job(spark, "--from", "earliest", *more)
+        until("it to wait", lambda: ready.says(f"there is no topic {pipeline.topic} yet"), job=job)
+        pipeline.fill(cameras=1, frames=5, partitions=1)
+        until("the files", lambda: pipeline.count("output") == 5 and ready.is_yes(), job=job)
         kafka.stop()
-        missed = f"no broker answers at {town.broker}"
+        missed = f"no broker answers at {pipeline.broker}"
         until("the broker to be missed", lambda: ready.says(missed), job=job)
         kafka = Service([ROOT / "scripts/kafka", "run", tmp_path / "broker"])
-        town.fill(cameras=1, frames=5, partitions=1)
-        until("the files", lambda: town.count("output") == 10 and ready.is_yes(), job=job)
+        pipeline.fill(cameras=1, frames=5, partitions=1)
+        until("the files", lambda: pipeline.count("output") == 10 and ready.is_yes(), job=job)
         assert job.text().count(missed) == 1
         assert job.stop() == 130, job.text()[-4000:]
     finally:
@@ -531,23 +531,23 @@ def test_a_job_whose_broker_is_away_is_not_ready_and_says_why(
 
 
 def test_a_job_without_executors_says_so_and_goes_over_to_real_time_when_they_come(
-    town: Town,
+    pipeline: SparkPipeline,
 ) -> None:
-    town.fill(cameras=1, frames=5, partitions=1)
-    first = town.job("--from", "earliest")
-    until("the first job's files", lambda: town.count("output") == 5, job=first)
+    pipeline.fill(cameras=1, frames=5, partitions=1)
+    first = pipeline.job("--from", "earliest")
+    until("the first job's files", lambda: pipeline.count("output") == 5, job=first)
     # The first job has all cores.
     ready = Ready()
     more = ("--metrics", ready.address, *WATCHFUL, "--back-to-realtime", "2s")
-    job = town.job("--from", "earliest", "--out", "other", *more)
+    job = pipeline.job("--from", "earliest", "--out", "other", *more)
     missed = "Spark has no executors for this job"
     until("executors to be missed", lambda: ready.says(missed), job=job)
     assert job.text().count(missed) == 1
     assert first.stop() == 130, first.text()[-4000:]
-    until("the files", lambda: town.count("other") == 5 and ready.is_yes(), job=job)
+    until("the files", lambda: pipeline.count("other") == 5 and ready.is_yes(), job=job)
     begun = "real time: 1 partitions, 2 cores"
     until("real time", lambda: begun in job.text(), job=job)
-    town.fill(cameras=1, frames=5, partitions=1)
-    until("later files", lambda: town.count("other") == 10, job=job)
+    pipeline.fill(cameras=1, frames=5, partitions=1)
+    until("later files", lambda: pipeline.count("other") == 10, job=job)
     assert job.stop() == 130, job.text()[-4000:]
-    assert town.files("other") == town.by_worker()
+    assert pipeline.files("other") == pipeline.by_worker()

@@ -19,14 +19,14 @@ import zlib
 import pytest
 from pyspark.sql import SparkSession
 
-from conftest import BINARY, ROOT, SAMPLE, Service, Town, environment, submit, until
+from conftest import BINARY, ROOT, SAMPLE, Service, SparkPipeline, environment, submit, until
 from mattebox.spark import checkpoint, failures, query, session, settings, settings_json
 from mattebox.spark.broker import Largest
 
 PYTHON_CLIENT = ROOT / "scripts/python-client"
 
 
-def consume(town: Town, topic: str) -> list[dict[str, object]]:
+def consume(pipeline: SparkPipeline, topic: str) -> list[dict[str, object]]:
     """All records of a topic, read by another Kafka client."""
     script = """
 import json, sys
@@ -53,12 +53,12 @@ while any(consumer.position(p) < ends[p] for p in partitions):
         [PYTHON_CLIENT], capture_output=True, text=True, check=True
     ).stdout.strip()
     done = subprocess.run(
-        [python, "-c", script, town.broker, topic], capture_output=True, text=True, check=True
+        [python, "-c", script, pipeline.broker, topic], capture_output=True, text=True, check=True
     )
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def produce(town: Town, records: list[tuple[str | None, bytes | None]]) -> None:
+def produce(pipeline: SparkPipeline, records: list[tuple[str | None, bytes | None]]) -> None:
     script = """
 import base64, json, sys
 from kafka import KafkaProducer
@@ -77,14 +77,14 @@ producer.flush()
         for key, value in records
     )
     subprocess.run(
-        [python, "-c", script, town.broker, town.topic],
+        [python, "-c", script, pipeline.broker, pipeline.topic],
         input="\n".join(lines),
         text=True,
         check=True,
     )
 
 
-def delete(town: Town, topic: str) -> None:
+def delete(pipeline: SparkPipeline, topic: str) -> None:
     """Removes a topic, and waits until it is gone."""
     script = """
 import sys, time
@@ -97,7 +97,7 @@ while sys.argv[2] in admin.list_topics():
     python = subprocess.run(
         [PYTHON_CLIENT], capture_output=True, text=True, check=True
     ).stdout.strip()
-    subprocess.run([python, "-c", script, town.broker, topic], check=True, timeout=60)
+    subprocess.run([python, "-c", script, pipeline.broker, topic], check=True, timeout=60)
 
 
 def executors(spark_worker: int) -> list[int]:
@@ -111,15 +111,15 @@ def executors(spark_worker: int) -> list[int]:
 
 
 def test_the_job_gives_the_files_that_worker_gives_and_says_what_became_of_each_frame(
-    town: Town,
+    pipeline: SparkPipeline,
 ) -> None:
-    town.fill(cameras=3, frames=100, partitions=2)
-    job = town.job("--from", "earliest", "--until", "end", "--max-offsets", "80")
+    pipeline.fill(cameras=3, frames=100, partitions=2)
+    job = pipeline.job("--from", "earliest", "--until", "end", "--max-offsets", "80")
     assert job.finish() == 0, job.text()[-4000:]
-    expected = town.by_worker()
+    expected = pipeline.by_worker()
     assert len(expected) == 300
-    assert town.files("output") == expected
-    results = consume(town, f"{town.topic}.results")
+    assert pipeline.files("output") == expected
+    results = consume(pipeline, f"{pipeline.topic}.results")
     rows = [json.loads(str(record["value"])) for record in results]
     assert {(row["camera"], row["frame"]) for row in rows} == {
         (f"cam{c:02}", n) for c in range(3) for n in range(100)
@@ -131,34 +131,34 @@ def test_the_job_gives_the_files_that_worker_gives_and_says_what_became_of_each_
     assert "300 written, 0 skipped, 0 dead" in job.text()
     assert "latency p95" in job.text()
     # The states of cameras are beside the checkpoint, at least for each partition's end.
-    states = town.path / f"output/.checkpoint/mattebox-state/{town.topic}"
+    states = pipeline.path / f"output/.checkpoint/mattebox-state/{pipeline.topic}"
     ends = json.loads(
         max(
-            (town.path / "output/.checkpoint/offsets").glob("[0-9]*"),
+            (pipeline.path / "output/.checkpoint/offsets").glob("[0-9]*"),
             key=lambda path: int(path.name),
         )
         .read_text()
         .splitlines()[2]
     )
     for partition, end in (
-        (partition, end) for partition, end in ends[town.topic].items() if end > 0
+        (partition, end) for partition, end in ends[pipeline.topic].items() if end > 0
     ):
         assert list((states / partition).glob(f"{end:020}-*")), (
             f"partition {partition} has no object for its end {end}"
         )
-    assert not (town.path / "output/.state").exists()
+    assert not (pipeline.path / "output/.state").exists()
 
 
-def test_spark_submit_runs_the_job_as_the_guide_says(town: Town) -> None:
-    town.fill(cameras=1, frames=30, partitions=1)
-    job = town.job("--from", "earliest", "--until", "end", by=submit)
+def test_spark_submit_runs_the_job_as_the_guide_says(pipeline: SparkPipeline) -> None:
+    pipeline.fill(cameras=1, frames=30, partitions=1)
+    job = pipeline.job("--from", "earliest", "--until", "end", by=submit)
     assert job.finish() == 0, job.text()[-4000:]
-    assert len(town.files("output")) == 30 and town.files("output") == town.by_worker()
+    assert len(pipeline.files("output")) == 30 and pipeline.files("output") == pipeline.by_worker()
 
 
 @pytest.mark.parametrize(("name", "value"), [("--people", "nearest"), ("--matte", "fine")])
 def test_300_frames_of_two_people_give_the_same_files_by_run_by_worker_and_by_spark(
-    town: Town, name: str, value: str
+    pipeline: SparkPipeline, name: str, value: str
 ) -> None:
     # Without loss, so that all three see the same pictures.
     pair = (
@@ -179,11 +179,11 @@ def test_300_frames_of_two_people_give_the_same_files_by_run_by_worker_and_by_sp
         "-vf",
         pair,
     ]
-    subprocess.run([*loop, "-c:v", "png", "clip.mkv"], cwd=town.path, check=True)
-    (town.path / "pictures").mkdir()
+    subprocess.run([*loop, "-c:v", "png", "clip.mkv"], cwd=pipeline.path, check=True)
+    (pipeline.path / "pictures").mkdir()
     subprocess.run(
         ["ffmpeg", "-nostdin", "-loglevel", "error", "-i", "clip.mkv", "pictures/%03d.png"],
-        cwd=town.path,
+        cwd=pipeline.path,
         check=True,
     )
 
@@ -200,11 +200,11 @@ def test_300_frames_of_two_people_give_the_same_files_by_run_by_worker_and_by_sp
             "none",
             *more,
         ]
-        subprocess.run(command, cwd=town.path, env=environment(), check=True, timeout=120)
-        return town.files(out)
+        subprocess.run(command, cwd=pipeline.path, env=environment(), check=True, timeout=120)
+        return pipeline.files(out)
 
     records: list[tuple[str | None, bytes | None]] = []
-    for number, path in enumerate(sorted((town.path / "pictures").iterdir())):
+    for number, path in enumerate(sorted((pipeline.path / "pictures").iterdir())):
         data = base64.b64encode(path.read_bytes()).decode()
         frame = {
             "camera_id": "cam01",
@@ -216,34 +216,34 @@ def test_300_frames_of_two_people_give_the_same_files_by_run_by_worker_and_by_sp
             "data_b64": data,
         }
         records.append(("cam01", json.dumps(frame).encode()))
-    town.fill(cameras=1, frames=1, partitions=1)  # makes the topic
-    produce(town, records)
+    pipeline.fill(cameras=1, frames=1, partitions=1)  # makes the topic
+    produce(pipeline, records)
     assert (
-        town.job(
+        pipeline.job(
             "--from", "earliest", "--until", "end", "--max-offsets", "70", name, value
         ).finish()
         == 0
     )
-    by_run, by_worker = run("run", name, value), town.by_worker(name, value)
+    by_run, by_worker = run("run", name, value), pipeline.by_worker(name, value)
     assert len(by_run) == 300
     assert sum(by_run[file] != data for file, data in run("soft").items()) > 200, (
         f"{name} {value} changes nothing"
     )
-    by_spark = town.files("output")
+    by_spark = pipeline.files("output")
     for files in (by_spark, by_worker):
         assert {file: data for file, data in files.items() if file.startswith("cam01/")} == by_run
 
 
 @pytest.mark.parametrize("trigger", ["micro", "realtime"])
 def test_kill_9_of_executor_driver_and_broker_loses_nothing_and_changes_no_byte(
-    town: Town, tmp_path: pathlib.Path, spark_worker: int, trigger: str
+    pipeline: SparkPipeline, tmp_path: pathlib.Path, spark_worker: int, trigger: str
 ) -> None:
     # At full size: SPARK_CHAOS_FRAMES=750
     frames = int(os.environ.get("SPARK_CHAOS_FRAMES", "250"))
     kafka = Service([ROOT / "scripts/kafka", "run", tmp_path / "broker"])
     try:
-        town.broker = kafka.words[1]
-        town.fill(cameras=4, frames=frames, partitions=2)
+        pipeline.broker = kafka.words[1]
+        pipeline.fill(cameras=4, frames=frames, partitions=2)
         flags = (
             "--from",
             "earliest",
@@ -254,37 +254,43 @@ def test_kill_9_of_executor_driver_and_broker_loses_nothing_and_changes_no_byte(
             "--checkpoint-interval",
             "5s",
         )
-        job = town.job(*flags)
-        until("the first files", lambda: town.count("output") > 50)
+        job = pipeline.job(*flags)
+        until("the first files", lambda: pipeline.count("output") > 50)
         killed = executors(spark_worker)
         assert killed, "no executor runs"
         for process in killed:
             os.kill(process, signal.SIGKILL)
-        before = town.count("output")
-        until("files after the death of the executor", lambda: town.count("output") > before + 100)
+        before = pipeline.count("output")
+        until(
+            "files after the death of the executor", lambda: pipeline.count("output") > before + 100
+        )
         os.kill(int((tmp_path / "broker/broker.pid").read_text()), signal.SIGKILL)
         kafka.process.wait(60)
         kafka = Service([ROOT / "scripts/kafka", "run", tmp_path / "broker"])
-        assert kafka.words[1] == town.broker
-        before = town.count("output")
-        until("files after the death of the broker", lambda: town.count("output") > before + 100)
+        assert kafka.words[1] == pipeline.broker
+        before = pipeline.count("output")
+        until(
+            "files after the death of the broker", lambda: pipeline.count("output") > before + 100
+        )
         job.kill()
-        assert town.count("output") < 4 * frames, "it was not killed in the middle"
-        again = town.job(*flags)
-        until("all files", lambda: town.count("output") >= 4 * frames)
+        assert pipeline.count("output") < 4 * frames, "it was not killed in the middle"
+        again = pipeline.job(*flags)
+        until("all files", lambda: pipeline.count("output") >= 4 * frames)
         until("a finished batch", lambda: " frames in " in again.text(), job=again)
         assert again.stop() == 130, again.text()[-4000:]
-        assert town.files("output") == town.by_worker()
-        assert not list((town.path / "output").glob("cam*/.mattebox-*")), (
+        assert pipeline.files("output") == pipeline.by_worker()
+        assert not list((pipeline.path / "output").glob("cam*/.mattebox-*")), (
             "something half-written stayed"
         )
     finally:
         kafka.stop()
 
 
-def test_hostile_records_are_dead_letters_with_a_reason_and_the_query_goes_on(town: Town) -> None:
+def test_hostile_records_are_dead_letters_with_a_reason_and_the_query_goes_on(
+    pipeline: SparkPipeline,
+) -> None:
     chance = random.Random(7)
-    town.fill(cameras=1, frames=250, partitions=1)
+    pipeline.fill(cameras=1, frames=250, partitions=1)
     whole = {
         "camera_id": "evil",
         "frame_id": 1,
@@ -309,45 +315,45 @@ def test_hostile_records_are_dead_letters_with_a_reason_and_the_query_goes_on(to
     # The client sends no record without both.
     values = [kinds[n % len(kinds)] for n in range(500)]
     produce(
-        town,
+        pipeline,
         [
             (chance.choice(["cam00", "evil"] if value is None else [None, "cam00", "evil"]), value)
             for value in values
         ],
     )
-    town.fill(cameras=1, frames=250, partitions=1)
-    job = town.job("--from", "earliest", "--until", "end")
+    pipeline.fill(cameras=1, frames=250, partitions=1)
+    job = pipeline.job("--from", "earliest", "--until", "end")
     assert job.finish() == 0, job.text()[-4000:]
-    assert len(town.files("output")) == 500
-    assert not (town.path / "evil").exists() and not (town.path.parent / "evil").exists()
-    letters = consume(town, f"{town.topic}.dead")
+    assert len(pipeline.files("output")) == 500
+    assert not (pipeline.path / "evil").exists() and not (pipeline.path.parent / "evil").exists()
+    letters = consume(pipeline, f"{pipeline.topic}.dead")
     assert len(letters) == 500
     for letter in letters:
         headers = letter["headers"]
         assert isinstance(headers, dict)
         assert headers["mattebox-error-code"] and headers["mattebox-error-message"]
-        assert headers["mattebox-error-topic"] == town.topic
+        assert headers["mattebox-error-topic"] == pipeline.topic
     assert "500 written, 0 skipped, 500 dead" in job.text()
 
 
-def test_real_time_gives_the_same_files(town: Town) -> None:
-    town.fill(cameras=2, frames=60, partitions=2)
-    job = town.job("--from", "earliest", "--trigger", "realtime", "--checkpoint-interval", "5s")
-    until("all files", lambda: town.count("output") >= 120)
-    town.fill(cameras=2, frames=30, partitions=2)
-    until("the second files", lambda: town.count("output") >= 180)
+def test_real_time_gives_the_same_files(pipeline: SparkPipeline) -> None:
+    pipeline.fill(cameras=2, frames=60, partitions=2)
+    job = pipeline.job("--from", "earliest", "--trigger", "realtime", "--checkpoint-interval", "5s")
+    until("all files", lambda: pipeline.count("output") >= 120)
+    pipeline.fill(cameras=2, frames=30, partitions=2)
+    until("the second files", lambda: pipeline.count("output") >= 180)
     # Frames that are not in the checkpoint when the job ends are processed again.
     until(
         "lines for all batches",
         lambda: sum(map(int, re.findall(r": (\d+) frames in", job.text()))) >= 180,
     )
     assert job.stop() == 130, job.text()[-4000:]
-    assert town.files("output") == town.by_worker()
+    assert pipeline.files("output") == pipeline.by_worker()
     # The other trigger continues from the same checkpoint.
-    town.fill(cameras=2, frames=10, partitions=2)
-    assert town.job("--until", "end").finish() == 0
-    assert town.count("output") == 200 and town.files("output") == town.by_worker()
-    assert "20 written" in town.jobs[-1].text()
+    pipeline.fill(cameras=2, frames=10, partitions=2)
+    assert pipeline.job("--until", "end").finish() == 0
+    assert pipeline.count("output") == 200 and pipeline.files("output") == pipeline.by_worker()
+    assert "20 written" in pipeline.jobs[-1].text()
 
 
 def first_pixel(path: pathlib.Path) -> bytes:
@@ -362,72 +368,75 @@ def first_pixel(path: pathlib.Path) -> bytes:
 
 
 def test_cameras_have_their_own_settings_and_a_running_task_follows_their_file(
-    town: Town,
+    pipeline: SparkPipeline,
 ) -> None:
-    file = town.path / "cameras.toml"
+    file = pipeline.path / "cameras.toml"
 
     def set_backgrounds(first: str, second: str) -> None:
-        new = town.path / "new.toml"
+        new = pipeline.path / "new.toml"
         new.write_text(f"[cam00]\nbackground = {first!r}\n[cam01]\nbackground = {second!r}\n")
         new.replace(file)
 
     own = ("--camera-settings", file.name)
     set_backgrounds("red", "lime")
-    town.fill(cameras=2, frames=10, partitions=1)
+    pipeline.fill(cameras=2, frames=10, partitions=1)
     # One task from the beginning to the end.
     trigger = ("--trigger", "realtime", "--checkpoint-interval", "1h")
-    job = town.job("--from", "earliest", *trigger, *own)
-    until("the first files", lambda: town.count("output") == 20, job=job)
-    first = town.files("output")
-    assert first == town.by_worker(*own)
-    assert first_pixel(town.path / "output/cam00/frame_000000.png") == b"\xff\0\0"
-    assert first_pixel(town.path / "output/cam01/frame_000000.png") == b"\0\xff\0"
+    job = pipeline.job("--from", "earliest", *trigger, *own)
+    until("the first files", lambda: pipeline.count("output") == 20, job=job)
+    first = pipeline.files("output")
+    assert first == pipeline.by_worker(*own)
+    assert first_pixel(pipeline.path / "output/cam00/frame_000000.png") == b"\xff\0\0"
+    assert first_pixel(pipeline.path / "output/cam01/frame_000000.png") == b"\0\xff\0"
 
     def more(frames: int) -> int:
         """The number of the first new frame of each camera."""
-        there = town.count("output")
-        town.fill(cameras=2, frames=frames, partitions=1)
-        until("the files", lambda: town.count("output") == there + 2 * frames, job=job)
+        there = pipeline.count("output")
+        pipeline.fill(cameras=2, frames=frames, partitions=1)
+        until("the files", lambda: pipeline.count("output") == there + 2 * frames, job=job)
         return there // 2
 
     def is_followed() -> bool:
-        newest = town.path / f"output/cam01/frame_{more(1):06}.png"
+        newest = pipeline.path / f"output/cam01/frame_{more(1):06}.png"
         return first_pixel(newest) == b"\0\0\xff"
 
     set_backgrounds("red", "blue")
     until("the new background", is_followed, job=job)
     begun = more(5)
     assert job.stop() == 130, job.text()[-4000:]
-    made = town.files("output")
+    made = pipeline.files("output")
     assert {name: made[name] for name in first} == first
-    expected = town.by_worker(*own, out="again")
+    expected = pipeline.by_worker(*own, out="again")
     later = [
         f"{camera}/frame_{begun + n:06}.png" for camera in ("cam00", "cam01") for n in range(5)
     ]
     assert [made[name] for name in later] == [expected[name] for name in later]
 
 
-def test_real_time_with_too_few_cores_is_refused_with_a_reason(town: Town) -> None:
-    town.fill(cameras=1, frames=1, partitions=3)
-    job = town.job("--trigger", "realtime")
+def test_real_time_with_too_few_cores_is_refused_with_a_reason(pipeline: SparkPipeline) -> None:
+    pipeline.fill(cameras=1, frames=1, partitions=3)
+    job = pipeline.job("--trigger", "realtime")
     assert job.finish() == 1
     assert "needs a core for each of the 3 partitions" in job.text()
 
 
 def test_a_checkpoint_that_does_not_fit_its_topic_is_named_and_nothing_is_left_out(
-    town: Town,
+    pipeline: SparkPipeline,
 ) -> None:
-    town.fill(cameras=1, frames=40, partitions=1)
-    assert town.job("--from", "earliest", "--until", "end").finish() == 0
+    pipeline.fill(cameras=1, frames=40, partitions=1)
+    assert pipeline.job("--from", "earliest", "--until", "end").finish() == 0
     # The same checkpoint with another, younger topic of that name.
     offsets = max(
-        (town.path / "output/.checkpoint/offsets").glob("[0-9]*"), key=lambda path: int(path.name)
+        (pipeline.path / "output/.checkpoint/offsets").glob("[0-9]*"),
+        key=lambda path: int(path.name),
     )
     (offsets.parent / f".{offsets.name}.crc").unlink(missing_ok=True)
-    text = offsets.read_text().replace(f'"{town.topic}":{{"0":40}}', f'"{town.topic}":{{"0":4000}}')
+    text = offsets.read_text().replace(
+        f'"{pipeline.topic}":{{"0":40}}', f'"{pipeline.topic}":{{"0":4000}}'
+    )
     assert "4000" in text
     offsets.write_text(text)
-    job = town.job("--from", "earliest", "--until", "end")
+    job = pipeline.job("--from", "earliest", "--until", "end")
     assert job.finish() == 1
     assert (
         "does not fit topic" in job.text()
@@ -435,42 +444,44 @@ def test_a_checkpoint_that_does_not_fit_its_topic_is_named_and_nothing_is_left_o
         and "--on-stale-checkpoint" in job.text()
     )
     # It begins with the oldest record, whatever --from says.
-    job = town.job("--from", "latest", "--until", "end", "--on-stale-checkpoint", "restart")
+    job = pipeline.job("--from", "latest", "--until", "end", "--on-stale-checkpoint", "restart")
     assert job.finish() == 0, job.text()[-4000:]
     assert "0 written, 40 skipped" in job.text()
 
 
-def test_a_topic_that_was_made_anew_is_named_even_where_the_offsets_would_fit(town: Town) -> None:
-    town.fill(cameras=1, frames=20, partitions=1)
-    assert town.job("--from", "earliest", "--until", "end").finish() == 0
-    delete(town, town.topic)
-    town.fill(cameras=1, frames=30, partitions=1)
-    job = town.job("--from", "earliest", "--until", "end")
+def test_a_topic_that_was_made_anew_is_named_even_where_the_offsets_would_fit(
+    pipeline: SparkPipeline,
+) -> None:
+    pipeline.fill(cameras=1, frames=20, partitions=1)
+    assert pipeline.job("--from", "earliest", "--until", "end").finish() == 0
+    delete(pipeline, pipeline.topic)
+    pipeline.fill(cameras=1, frames=30, partitions=1)
+    job = pipeline.job("--from", "earliest", "--until", "end")
     assert job.finish() == 1
-    assert "the topic was created again" in job.text() and town.count("output") == 20
-    before = town.files("output")
-    job = town.job("--from", "earliest", "--until", "end", "--on-stale-checkpoint", "restart")
+    assert "the topic was created again" in job.text() and pipeline.count("output") == 20
+    before = pipeline.files("output")
+    job = pipeline.job("--from", "earliest", "--until", "end", "--on-stale-checkpoint", "restart")
     assert job.finish() == 0, job.text()[-4000:]
-    after = town.files("output")
+    after = pipeline.files("output")
     assert len(after) == 50 and {name: after[name] for name in before} == before
 
 
 def test_frames_are_published_with_the_bytes_and_headers_of_a_worker_and_can_be_viewed(
-    town: Town,
+    pipeline: SparkPipeline,
 ) -> None:
-    town.fill(cameras=2, frames=15, partitions=2)
-    produce(town, [("cam00", b"{")])  # a dead letter is none
-    mine, theirs = f"{town.topic}.mine", f"{town.topic}.theirs"
-    job = town.job("--from", "earliest", "--publish-frames", mine, "--format", "jpg")
-    until("the files", lambda: town.count("output") >= 30)
-    page = town.page(mine)
+    pipeline.fill(cameras=2, frames=15, partitions=2)
+    produce(pipeline, [("cam00", b"{")])  # a dead letter is none
+    mine, theirs = f"{pipeline.topic}.mine", f"{pipeline.topic}.theirs"
+    job = pipeline.job("--from", "earliest", "--publish-frames", mine, "--format", "jpg")
+    until("the files", lambda: pipeline.count("output") >= 30)
+    page = pipeline.page(mine)
 
     def look(path: str) -> bytes:
         with urllib.request.urlopen(f"{page}{path}") as answer:
             return bytes(answer.read())
 
     def is_shown() -> bool:
-        town.fill(cameras=2, frames=5, partitions=2)
+        pipeline.fill(cameras=2, frames=5, partitions=2)
         return {camera["id"] for camera in json.loads(look("/api/cameras"))["cameras"]} == {
             "cam00",
             "cam01",
@@ -479,11 +490,11 @@ def test_frames_are_published_with_the_bytes_and_headers_of_a_worker_and_can_be_
     # It shows new records only, and there is no other sign that it has begun.
     until("both cameras", is_shown)
     assert look("/api/cameras/cam01/frame.png").startswith(b"\x89PNG")
-    headers = consume(town, town.topic)[-1]["headers"]
+    headers = consume(pipeline, pipeline.topic)[-1]["headers"]
     frames = 2 * json.loads(headers["ce_sequence"]) + 2  # type: ignore[index, call-overload]
-    until("all files", lambda: town.count("output") >= frames)
+    until("all files", lambda: pipeline.count("output") >= frames)
     assert job.stop() == 130, job.text()[-4000:]
-    town.mattebox(
+    pipeline.mattebox(
         "worker",
         "--until",
         "end",
@@ -496,7 +507,7 @@ def test_frames_are_published_with_the_bytes_and_headers_of_a_worker_and_can_be_
     )
 
     def records(topic: str) -> list[tuple[object, ...]]:
-        found = consume(town, topic)
+        found = consume(pipeline, topic)
         return sorted(
             (r["key"], int(r["headers"]["ce_sequence"]), r["partition"], r["value"], r["pairs"])
             for r in found
@@ -506,23 +517,25 @@ def test_frames_are_published_with_the_bytes_and_headers_of_a_worker_and_can_be_
     assert len(published) == frames
     assert published == records(theirs)
     files = {f"{key}/frame_{number:06}.jpg": value for key, number, _, value, _ in published}
-    assert files == {name: data.decode("latin-1") for name, data in town.files("output").items()}
+    assert files == {
+        name: data.decode("latin-1") for name, data in pipeline.files("output").items()
+    }
 
 
-def test_a_job_waits_for_its_topic_and_stops_cleanly(town: Town) -> None:
-    job = town.job("--from", "earliest", "--interval", "1s")
+def test_a_job_waits_for_its_topic_and_stops_cleanly(pipeline: SparkPipeline) -> None:
+    job = pipeline.job("--from", "earliest", "--interval", "1s")
     until("it to wait", lambda: "waiting for topic" in job.text())
-    town.fill(cameras=1, frames=20, partitions=1)
-    until("the files", lambda: town.count("output") == 20)
+    pipeline.fill(cameras=1, frames=20, partitions=1)
+    until("the files", lambda: pipeline.count("output") == 20)
     assert job.stop() == 130, job.text()[-4000:]
 
 
 @pytest.mark.parametrize(
     "broker_at", ["127.0.0.1:1", "nowhere.invalid:9092"], ids=["refused", "unknown"]
 )
-def test_no_broker_is_exit_3_and_names_it(town: Town, broker_at: str) -> None:
-    town.broker = broker_at
-    job = town.job("--connect-timeout", "2s")
+def test_no_broker_is_exit_3_and_names_it(pipeline: SparkPipeline, broker_at: str) -> None:
+    pipeline.broker = broker_at
+    job = pipeline.job("--connect-timeout", "2s")
     assert job.finish() == 3
     assert (
         f"no broker answered at {broker_at} within 2 s" in job.text()
@@ -531,56 +544,60 @@ def test_no_broker_is_exit_3_and_names_it(town: Town, broker_at: str) -> None:
 
 
 def test_a_job_that_starts_before_its_broker_waits_for_it_and_ctrl_c_ends_it(
-    town: Town, tmp_path: pathlib.Path
+    pipeline: SparkPipeline, tmp_path: pathlib.Path
 ) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    town.broker = f"127.0.0.1:{port}"
-    job = town.job("--from", "earliest")
+    pipeline.broker = f"127.0.0.1:{port}"
+    job = pipeline.job("--from", "earliest")
     until("it to wait", lambda: "waiting for the broker" in job.text())
     kafka = Service([ROOT / "scripts/kafka", "run", tmp_path / "broker", "--port", port])
     try:
         until("it to wait for the topic", lambda: "waiting for topic" in job.text())
-        town.fill(cameras=1, frames=10, partitions=1)
-        until("the files", lambda: town.count("output") == 10)
+        pipeline.fill(cameras=1, frames=10, partitions=1)
+        until("the files", lambda: pipeline.count("output") == 10)
         assert job.stop(signal.SIGINT) == 130
         assert "Traceback" not in job.text()
     finally:
         kafka.stop()
 
 
-def test_a_network_that_cannot_be_used_ends_the_job_before_it_reads(town: Town) -> None:
-    (town.path / "model.tflite").write_text("no network")
-    job = town.job(by=submit, SEG_MODEL_PATH="model.tflite")
+def test_a_network_that_cannot_be_used_ends_the_job_before_it_reads(
+    pipeline: SparkPipeline,
+) -> None:
+    (pipeline.path / "model.tflite").write_text("no network")
+    job = pipeline.job(by=submit, SEG_MODEL_PATH="model.tflite")
     assert job.finish() == 2, job.text()[-4000:]
-    assert f"setting model: {town.path}/model.tflite: " in job.text()
+    assert f"setting model: {pipeline.path}/model.tflite: " in job.text()
     assert (
         "waiting" not in job.text()
         and "Traceback" not in job.text()
-        and not (town.path / "output").exists()
+        and not (pipeline.path / "output").exists()
     )
 
 
-def test_settings_of_cameras_that_cannot_be_used_end_the_job_before_it_reads(town: Town) -> None:
-    file = town.path / "cameras.toml"
+def test_settings_of_cameras_that_cannot_be_used_end_the_job_before_it_reads(
+    pipeline: SparkPipeline,
+) -> None:
+    file = pipeline.path / "cameras.toml"
     file.write_text('[cam00]\nmatte = "fuzzy\n')
-    job = town.job(MATTEBOX_CAMERA_SETTINGS=file.name)
+    job = pipeline.job(MATTEBOX_CAMERA_SETTINGS=file.name)
     assert job.finish() == 2, job.text()[-4000:]
     said = [line for line in job.text().splitlines() if " ERROR " in line]
     begin = f"ERROR setting camera_settings: the settings of cameras in {file}: TOML parse error at"
     assert len(said) == 1 and begin in said[0], job.text()[-4000:]
     assert "waiting" not in job.text() and "Traceback" not in job.text()
-    assert not (town.path / "output").exists()
+    assert not (pipeline.path / "output").exists()
 
 
-def test_a_network_that_only_the_executors_lack_ends_the_job(town: Town) -> None:
-    model = town.path / "model.tflite"
+def test_a_network_that_only_the_executors_lack_ends_the_job(pipeline: SparkPipeline) -> None:
+    model = pipeline.path / "model.tflite"
     model.write_bytes((ROOT / "crates/net/model/selfie_segmentation.tflite").read_bytes())
-    job = town.job("--from", "earliest", "--model", "model.tflite")
+    job = pipeline.job("--from", "earliest", "--model", "model.tflite")
     until("it to wait", lambda: "waiting for topic" in job.text())
     model.unlink()
-    town.fill(cameras=1, frames=2, partitions=1)
+    pipeline.fill(cameras=1, frames=2, partitions=1)
     assert job.finish() == 2, job.text()[-4000:]
     assert re.search(
         r"ERROR setting model: cannot read \S+/model.tflite on this machine: .* \(on \S+\)",

@@ -183,8 +183,8 @@ mod tests {
         bytes
     }
 
-    fn fit(backdrop: &mut FittedBackground, width: u32, height: u32) -> Arc<RgbImage> {
-        match backdrop.fit(width, height) {
+    fn fit(fitted: &mut FittedBackground, width: u32, height: u32) -> Arc<RgbImage> {
+        match fitted.fit(width, height) {
             Background::Picture(picture) => picture,
             other => panic!("{other:?}"),
         }
@@ -203,7 +203,7 @@ mod tests {
         for (width, height) in [(320, 180), (64, 64)] {
             let fitted: Vec<_> = backdrops
                 .iter_mut()
-                .map(|backdrop| fit(backdrop, width, height))
+                .map(|fitted| fit(fitted, width, height))
                 .collect();
             assert!(fitted.iter().all(|copy| Arc::ptr_eq(copy, &fitted[0])));
         }
@@ -220,16 +220,16 @@ mod tests {
         let bytes = file(643, 400);
         let whole = codec::decode(&bytes, &Limits::default()).unwrap();
         let picture = BackgroundPicture::open(bytes, &Limits::default()).unwrap();
-        let mut backdrop = FittedBackground::picture(picture.clone());
+        let mut fitted = FittedBackground::picture(picture.clone());
         for _ in 0..=QUIET_FRAMES {
-            assert_eq!(*fit(&mut backdrop, 320, 180), cover(&whole, 320, 180));
+            assert_eq!(*fit(&mut fitted, 320, 180), cover(&whole, 320, 180));
         }
         assert!(
             lock(&picture.copies).decoded.is_none(),
             "only the fitted copy is left"
         );
-        assert_eq!(*fit(&mut backdrop, 100, 50), cover(&whole, 100, 50));
-        assert_eq!(*fit(&mut backdrop, 643, 400), whole);
+        assert_eq!(*fit(&mut fitted, 100, 50), cover(&whole, 100, 50));
+        assert_eq!(*fit(&mut fitted, 643, 400), whole);
         assert_eq!(
             picture.decodes(),
             2,
@@ -240,10 +240,10 @@ mod tests {
     #[test]
     fn always_new_sizes_do_not_fill_the_memory() {
         let picture = BackgroundPicture::open(file(645, 400), &Limits::default()).unwrap();
-        let mut backdrop = FittedBackground::picture(picture.clone());
+        let mut fitted = FittedBackground::picture(picture.clone());
         let used = fit(&mut FittedBackground::picture(picture.clone()), 16, 16);
         for side in 0..64 {
-            fit(&mut backdrop, 1000 + side, 1000);
+            fit(&mut fitted, 1000 + side, 1000);
         }
         let copies = lock(&picture.copies);
         let bytes: usize = copies.fitted.iter().map(|copy| copy.as_raw().len()).sum();

@@ -67,16 +67,16 @@ mod tests {
 
     #[test]
     fn a_colour_fits_frames_of_any_size() {
-        let mut backdrop = FittedBackground::plain(Background::Transparent);
-        assert_eq!(backdrop.fit(3, 2), Background::Transparent);
+        let mut fitted = FittedBackground::plain(Background::Transparent);
+        assert_eq!(fitted.fit(3, 2), Background::Transparent);
     }
 
     #[test]
     fn a_picture_that_was_decoded_before_covers_each_frame() {
-        let mut backdrop =
+        let mut fitted =
             FittedBackground::plain(Background::Picture(Arc::new(RgbImage::new(8, 6))));
         for size in [(8, 6), (4, 4), (5, 4)] {
-            match backdrop.fit(size.0, size.1) {
+            match fitted.fit(size.0, size.1) {
                 Background::Picture(picture) => assert_eq!(picture.dimensions(), size),
                 other => panic!("{other:?}"),
             }
