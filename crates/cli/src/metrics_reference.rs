@@ -81,7 +81,7 @@ fn page() -> String {
     let all = "`run`, `camera`, `worker` and `view` have them with the same meaning: \
                [the counts of a frame](../design/events.md#the-counts-of-a-frame).";
     section(&mut page, "Frames", all, &frames::FAMILIES);
-    let only = |command: &str| format!("`mattebox {command}` alone.");
+    let only = |command: &str| format!("Of `mattebox {command}`.");
     section(&mut page, "Run", &only("run"), &stats::FAMILIES);
     section(
         &mut page,
