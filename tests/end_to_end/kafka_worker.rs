@@ -6,7 +6,7 @@ use crate::kit::{
     free_port, http, sample, seed_json, sum, until,
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, fs, process::Stdio};
+use std::{collections::BTreeSet, fs, process::Stdio, time::Duration};
 
 fn id(record: &StoredRecord) -> String {
     String::from_utf8_lossy(record.header("ce_id").expect("ce_id")).into_owned()
@@ -129,7 +129,7 @@ fn results_in_a_topic_are_there_exactly_once_through_kill_9() {
         }
     }
     assert_eq!(hits, 3, "too many kills came when all was done");
-    pipeline.report(&[&args[..], &["--until", "end"]].concat());
+    let last = pipeline.report(&[&args[..], &["--until", "end"]].concat());
     // The open transaction of a killed worker hides later results until the broker aborts it.
     let published = usize::try_from(published).expect("few frames");
     let results = client.await_records("exactly-results", published, Isolation::Committed);
@@ -141,7 +141,8 @@ fn results_in_a_topic_are_there_exactly_once_through_kill_9() {
             .all(|r| r.header("ce_type") == Some(b"mattebox.matted.v1"))
     );
     // The bytes are those of an undisturbed run.
-    pipeline.report(&["worker", "--until", "end", "--group", "files"]);
+    let report = pipeline.report(&["worker", "--until", "end", "--group", "files"]);
+    assert_eq!(sum(&report, "written"), published as u64, "{report}");
     for result in &results {
         let camera = result.camera();
         let number = result.sequence();
@@ -150,8 +151,40 @@ fn results_in_a_topic_are_there_exactly_once_through_kill_9() {
             .read(&format!("output/{camera}/frame_{number:06}.png"));
         assert!(
             result.value.as_deref() == Some(&file[..]),
-            "{camera} {number} differs"
+            "{camera} {number} differs: {last} {report}"
         );
+    }
+}
+
+#[test]
+fn a_state_behind_an_open_transaction_is_waited_for() {
+    let broker = Broker::shared();
+    let pipeline = KafkaPipeline::new(&broker, "hidden");
+    let client = broker.client();
+    let args = ["worker", "--until", "end", "--out", "topic:hidden-results"];
+    pipeline.fill(&["a"], 20, &["--partitions", "1"]);
+    pipeline.report(&args);
+    // Another worker of the group was killed within a transaction.
+    let left = Duration::from_secs(5);
+    client.leave_transaction_open("hidden.mattebox.state", 0, left);
+    pipeline.fill(&["a"], 20, &[]);
+    let done = pipeline.run(&args);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert!(
+        done.stderr
+            .contains("waiting until the broker aborts the transaction"),
+        "{}",
+        done.stderr
+    );
+    pipeline.fill(&["a"], 20, &[]);
+    pipeline.report(&args);
+    let results = client.await_records("hidden-results", 60, Isolation::Committed);
+    pipeline.report(&["worker", "--until", "end", "--group", "files"]);
+    let files = pipeline.tree("output");
+    assert_eq!(files.len(), 60);
+    for result in &results {
+        let name = format!("a/frame_{:06}.png", result.sequence());
+        assert!(result.value.as_ref() == files.get(&name), "{name} differs");
     }
 }
 

@@ -7,7 +7,7 @@
 use super::{names_topic, partition_range::BROKER_TIMEOUT};
 use crate::{
     KafkaError,
-    client::{Context, until_answered},
+    client::{Context, retry_request, until_answered},
     dead_letter_record,
     settings::{BrokerSettings, WorkerSettings, topic_name},
     topic_id::{TopicState, topic_id},
@@ -51,6 +51,8 @@ pub(super) struct StateTopic {
     id: TopicState,
     /// The topic where an earlier version of this program kept the states of a topic of results.
     earlier: Option<String>,
+    /// States are written in the transactions of the results.
+    is_transactional: bool,
     partitions: HashMap<i32, PartitionStates>,
     /// Reads single states.
     reader: Option<BaseConsumer>,
@@ -242,6 +244,7 @@ impl StateTopic {
             group: settings.group.clone(),
             frames: frames.clone(),
             earlier: results.map(|results| format!("{results}.state")),
+            is_transactional: results.is_some(),
             partitions: HashMap::new(),
             reader: None,
             stop: stop.clone(),
@@ -258,10 +261,11 @@ impl StateTopic {
         format!("{KEY_VERSION}\n{topic_id}\n{camera}\n{offset}")
     }
 
-    fn consumer(&self) -> Result<BaseConsumer, KafkaError> {
+    fn consumer(&self, isolation: &str) -> Result<BaseConsumer, KafkaError> {
         self.broker
             .client(&[
                 ("group.id", &self.group),
+                ("isolation.level", isolation),
                 ("enable.auto.commit", "false"),
                 ("enable.partition.eof", "true"),
                 ("auto.offset.reset", "earliest"),
@@ -270,6 +274,52 @@ impl StateTopic {
             ])
             .create()
             .map_err(KafkaError::Settings)
+    }
+
+    /// Waits until no transaction is open in a partition. A killed worker can leave one open, which
+    /// hides its states and all later ones until the broker aborts it: an older state would pass
+    /// for the newest.
+    fn await_transactions(
+        &self,
+        committed: &BaseConsumer,
+        partition: i32,
+    ) -> Result<(), KafkaError> {
+        if !self.is_transactional {
+            return Ok(());
+        }
+        let uncommitted = self.consumer("read_uncommitted")?;
+        let end = |consumer: &BaseConsumer| {
+            retry_request(READ_TIMEOUT, &self.stop, "ask where states end", || {
+                consumer.fetch_watermarks(&self.topic, partition, BROKER_TIMEOUT)
+            })
+            .map(|(_, end)| end)
+        };
+        let begun = Instant::now();
+        let mut is_logged = false;
+        loop {
+            let all = end(&uncommitted)?;
+            if end(committed)? >= all {
+                return Ok(());
+            }
+            if begun.elapsed() > READ_TIMEOUT {
+                return Err(KafkaError::client(format!(
+                    "read {} partition {partition}: a transaction stays open",
+                    self.topic
+                ))(ClientError::MessageConsumption(
+                    RDKafkaErrorCode::OperationTimedOut,
+                )));
+            }
+            if !std::mem::replace(&mut is_logged, true) {
+                tracing::info!(
+                    topic = self.topic,
+                    partition,
+                    "waiting until the broker aborts the transaction that a killed worker left open"
+                );
+            }
+            if self.stop.wait(POLL_INTERVAL) {
+                return Err(KafkaError::Stopped);
+            }
+        }
     }
 
     /// Creates the topic again if it was deleted, and forgets its states. Returns whether it did.
@@ -313,8 +363,9 @@ impl StateTopic {
         }
         let reader = match self.reader.take() {
             Some(reader) => reader,
-            None => self.consumer()?,
+            None => self.consumer("read_committed")?,
         };
+        self.await_transactions(&reader, partition)?;
         read(&reader, &self.topic, partition, |key, at, value| {
             states.add(key, at, value);
         })?;
@@ -369,7 +420,7 @@ impl StateTopic {
         let cannot = || KafkaError::client(format!("read {} partition {partition}", self.topic));
         let reader = match self.reader.take() {
             Some(reader) => reader,
-            None => self.consumer()?,
+            None => self.consumer("read_committed")?,
         };
         let mut place = TopicPartitionList::new();
         place

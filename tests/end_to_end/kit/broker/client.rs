@@ -223,6 +223,26 @@ impl Client {
             .collect()
     }
 
+    /// Sends a record in a transaction that stays open until the broker aborts it, as a killed
+    /// worker leaves one.
+    pub(crate) fn leave_transaction_open(&self, topic: &str, partition: i32, timeout: Duration) {
+        let producer: BaseProducer = self
+            .config
+            .clone()
+            .set("transactional.id", format!("left-open-{topic}"))
+            .set("transaction.timeout.ms", timeout.as_millis().to_string())
+            .create()
+            .expect("a producer");
+        producer.init_transactions(LIMIT).expect("transactions");
+        producer.begin_transaction().expect("a transaction");
+        let record = BaseRecord::<[u8], [u8]>::to(topic)
+            .partition(partition)
+            .key(b"left")
+            .payload(b"open");
+        producer.send(record).map_err(|(e, _)| e).expect("sent");
+        producer.flush(LIMIT).expect("acknowledged");
+    }
+
     /// Produces records, waits until the broker has them, and returns partition and offset of each.
     pub(crate) fn produce(&self, topic: &str, records: &[NewRecord]) -> Vec<(i32, i64)> {
         let deliveries = self.try_produce(topic, records);
