@@ -48,9 +48,10 @@ impl KafkaPipeline {
         RunningProgram::start(self.command(args))
     }
 
-    /// A command with a session of three seconds: the group misses it soon after a kill or freeze.
+    /// A command with a session of six seconds: the group misses it soon after a kill or freeze, but
+    /// not while the machine is busy.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        self.command_with_session(args, 3000)
+        self.command_with_session(args, 6000)
     }
 
     /// The same with a session of so many milliseconds.
