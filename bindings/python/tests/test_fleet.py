@@ -400,7 +400,7 @@ def test_a_topic_that_is_made_again_under_the_job_is_noticed_though_its_offsets_
     # Its first five records have the offsets of the old topic's, so offsets do not differ.
     pipeline.fill(cameras=1, frames=10, partitions=1)
     assert job.finish(90) == 1, job.text()[-4000:]
-    assert f"does not fit topic {pipeline.topic}: the topic was made" in job.text()
+    assert f"does not fit topic {pipeline.topic}: the topic was created again" in job.text()
     assert "Traceback" not in job.text()
 
 
