@@ -48,8 +48,8 @@ impl KafkaPipeline {
         RunningProgram::start(self.command(args))
     }
 
-    /// A command with a session of six seconds: the group misses it soon after a kill or freeze, but
-    /// not while the machine is busy.
+    /// A command with a session of six seconds: the group misses it soon after a kill or freeze,
+    /// but not while the machine is busy.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         self.command_with_session(args, 6000)
     }
