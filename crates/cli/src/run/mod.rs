@@ -1,7 +1,8 @@
 //! Frames pass through threads and bounded queues.
 //!
-//! ```text reader (one per camera) ─► queue (one per camera) ─► workers (one per core) ─► folder,
-//! or a writer that restores order
+//! ```text
+//! reader (one per camera) ─► queue (one per camera) ─► workers (one per core) ─┐
+//!                                 folder, or a writer that restores order ◄────┘
 //! ```
 //!
 //! # Layout

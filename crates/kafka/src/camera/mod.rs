@@ -1,7 +1,8 @@
 //! From sources to a topic of frames: `mattebox camera`.
 //!
-//! ```text source ─► pace ─► JPEG ─► queue (one thread per camera) ─► publisher (one for all) ─►
-//! librdkafka ─► broker ─► deliveries
+//! ```text
+//! source ─► pace ─► JPEG ─► queue (one thread per camera) ─► publisher (one for all) ─┐
+//!                                          deliveries ◄── broker ◄── librdkafka ◄─────┘
 //! ```
 //!
 //! # Layout
