@@ -110,10 +110,9 @@ pub(super) fn monitor(
 ) -> Monitor {
     let asked = watch.clone();
     let monitor = Monitor::new("run", move || reasons(&asked));
-    monitor.metrics.add(&frames::FAMILIES, move |samples| {
-        for (_, stats) in &watch.cameras {
-            frames::collect(samples, &stats.frames);
-        }
+    frames::register(&monitor.metrics, move || {
+        let cameras = watch.cameras.iter();
+        cameras.map(|(_, stats)| stats.frames.clone()).collect()
     });
     monitor.metrics.add(&FAMILIES, move |samples| {
         common::collect_stages(samples, &clock);

@@ -1,5 +1,5 @@
 //! The counts of frames, the same in every command: docs/design/events.md.
-use super::{Family, Samples};
+use super::{Family, Metrics, Samples};
 use crate::latency::{Latency, Times};
 use serde::Serialize;
 use std::sync::{
@@ -335,7 +335,7 @@ pub static WRITTEN_BYTES: Family = Family::counter(
     "Bytes of the files, records or results that were written.",
 );
 
-/// The families of [`collect`].
+/// The families of [`register`].
 pub static FAMILIES: [&Family; 7] = [
     &FRAMES,
     &DROPPED,
@@ -346,8 +346,18 @@ pub static FAMILIES: [&Family; 7] = [
     &WRITTEN_BYTES,
 ];
 
+/// Adds the families to the metrics of a command; each scrape asks for its `cameras`.
+pub fn register(
+    metrics: &Metrics,
+    cameras: impl Fn() -> Vec<Arc<FrameCounters>> + Send + Sync + 'static,
+) {
+    metrics.add(&FAMILIES, move |samples| {
+        cameras().iter().for_each(|frames| collect(samples, frames));
+    });
+}
+
 /// Adds the samples of one camera.
-pub fn collect(samples: &mut Samples, frames: &FrameCounters) {
+fn collect(samples: &mut Samples, frames: &FrameCounters) {
     let camera = &*frames.camera;
     let counts = frames.counts();
     for (outcome, count) in [

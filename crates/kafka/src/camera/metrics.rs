@@ -38,10 +38,11 @@ pub(super) fn monitor(shared: &Arc<PublisherContext>) -> Monitor {
     let asked = shared.clone();
     let monitor = Monitor::new("camera", move || reasons(&asked));
     let counted = shared.clone();
-    monitor.metrics.add(&frames::FAMILIES, move |samples| {
-        for camera in &counted.cameras {
-            frames::collect(samples, &camera.counters.frames);
-        }
+    frames::register(&monitor.metrics, move || {
+        let cameras = counted.cameras.iter();
+        cameras
+            .map(|camera| camera.counters.frames.clone())
+            .collect()
     });
     let counted = shared.clone();
     monitor.metrics.add(&FAMILIES, move |samples| {

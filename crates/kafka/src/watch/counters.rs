@@ -82,11 +82,7 @@ pub(super) fn monitor(counters: &Arc<ViewCounters>) -> Monitor {
     let asked = counters.clone();
     let monitor = Monitor::new("view", move || asked.reasons());
     let counted = counters.clone();
-    monitor.metrics.add(&frames::FAMILIES, move |samples| {
-        for camera in counted.cameras() {
-            frames::collect(samples, &camera);
-        }
-    });
+    frames::register(&monitor.metrics, move || counted.cameras());
     let counted = counters.clone();
     monitor.metrics.add(&FAMILIES, move |samples| {
         samples.add(&FOREIGN, &[], counted.foreign.load(Relaxed) as f64);

@@ -120,10 +120,9 @@ pub(super) fn monitor(counters: &Arc<WorkerCounters>) -> Monitor {
     let asked = counters.clone();
     let monitor = Monitor::new("worker", move || reasons(&asked));
     let counted = counters.clone();
-    monitor.metrics.add(&frames::FAMILIES, move |samples| {
-        for (_, camera) in counted.cameras() {
-            frames::collect(samples, &camera.frames);
-        }
+    frames::register(&monitor.metrics, move || {
+        let cameras = counted.cameras().into_iter();
+        cameras.map(|(_, camera)| camera.frames.clone()).collect()
     });
     let counted = counters.clone();
     monitor
