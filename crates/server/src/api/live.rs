@@ -4,7 +4,9 @@ use super::{
     Site, camera,
     events::seconds,
     model::Overview,
-    streams::{admit, bad, choose, json_part, part, respond, tiles, watch, while_shown},
+    streams::{
+        StreamProblems, admit, bad, choose, json_part, part, respond, tiles, watch, while_shown,
+    },
 };
 use crate::problem::Problem;
 use axum::{
@@ -53,26 +55,7 @@ pub(crate) struct LiveQuery {
             body = Vec<u8>,
             content_type = "multipart/x-mixed-replace",
         ),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (
-            status = 403,
-            description = "The original frames are not shown without --show-raw",
-            body = Problem,
-            content_type = "application/problem+json",
-        ),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
-        (
-            status = 409,
-            description = "This camera has no such view",
-            body = Problem,
-            content_type = "application/problem+json",
-        ),
-        (
-            status = 503,
-            description = "Too many streams are open",
-            body = Problem,
-            content_type = "application/problem+json",
-        ),
+        StreamProblems,
     )
 )]
 pub(crate) async fn live(

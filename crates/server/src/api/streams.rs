@@ -29,7 +29,7 @@ use tokio::{
     sync::OwnedSemaphorePermit,
     time::{self, Instant, Interval},
 };
-use utoipa::IntoParams;
+use utoipa::{IntoParams, IntoResponses};
 
 /// The pictures per second that a request may ask for.
 const FPS: std::ops::RangeInclusive<f64> = 0.1..=120.0;
@@ -66,6 +66,34 @@ pub(crate) struct WallQuery {
     cameras: Option<String>,
 }
 
+/// The problems of a stream with a view of a camera, for the description of the API.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only its attributes are read")]
+pub(super) enum StreamProblems {
+    #[response(status = 400, content_type = "application/problem+json")]
+    Query(Problem),
+    #[response(
+        status = 403,
+        description = "The original frames are not shown without --show-raw",
+        content_type = "application/problem+json"
+    )]
+    Raw(Problem),
+    #[response(status = 404, content_type = "application/problem+json")]
+    Camera(Problem),
+    #[response(
+        status = 409,
+        description = "This camera has no such view",
+        content_type = "application/problem+json"
+    )]
+    View(Problem),
+    #[response(
+        status = 503,
+        description = "Too many streams are open",
+        content_type = "application/problem+json"
+    )]
+    Streams(Problem),
+}
+
 /// One camera as Motion JPEG.
 #[utoipa::path(
     get,
@@ -78,26 +106,7 @@ pub(crate) struct WallQuery {
             body = Vec<u8>,
             content_type = "multipart/x-mixed-replace",
         ),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (
-            status = 403,
-            description = "The original frames are not shown without --show-raw",
-            body = Problem,
-            content_type = "application/problem+json",
-        ),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
-        (
-            status = 409,
-            description = "This camera has no such view",
-            body = Problem,
-            content_type = "application/problem+json",
-        ),
-        (
-            status = 503,
-            description = "Too many streams are open",
-            body = Problem,
-            content_type = "application/problem+json",
-        ),
+        StreamProblems,
     )
 )]
 pub(crate) async fn stream(
